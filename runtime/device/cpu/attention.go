@@ -202,24 +202,38 @@ func (a *attention) run(s *state, worker int) {
 	}
 }
 
-// runToken attends for a single token: there are too few heads to share, so workers share the splits of its context. The bits are those of
+// runToken attends for a single token: there are too few heads to share, so workers share the splits of its context, head by head. The bits are those of
 // attend, which adds up the same parts in the same order.
 func (a *attention) runToken(s *state, worker int) {
-	q := &a.queries[worker]
+	q, scratch := &a.queries[worker], s.scratch[worker]
 	a.query(q, s, 0, 0, 1)
 	group, size := a.layer.QueryHeads/a.layer.Heads, a.layer.PartFloats()
 	from, to := a.layer.Splits(q, 0, group-1)
-	stride := a.layer.QueryHeads * size
+	splits, stride := to-from, a.layer.QueryHeads*size
 	// A worker's splits of a head follow each other, so that it reads what it has asked for ahead.
-	lo, hi := share((to-from)*a.layer.Heads, worker, s.workers)
+	lo, hi := share(splits*a.layer.Heads, worker, s.workers)
 	for n := 0; lo < hi; lo += n {
-		head, split := lo/(to-from), lo%(to-from)
-		n = min(hi-lo, to-from-split)
-		a.set.AttendSplits(s.scratch[worker], &a.layer, q, head, from+split, from+split+n, 0, group, a.parts[split*stride+head*group*size:], stride)
+		head, split := lo/splits, lo%splits
+		if n = min(hi-lo, splits-split); n == splits { // nobody else has a part of it
+			a.set.Attend(scratch, &a.layer, q, head, 0, group)
+			continue
+		}
+		a.set.AttendSplits(scratch, &a.layer, q, head, from+split, from+split+n, 0, group, a.parts[split*stride+head*group*size:], stride)
+	}
+	if a.layer.Heads%s.workers == 0 {
+		return
 	}
 	a.meet(worker)
-	for row := worker; row < a.layer.QueryHeads; row += s.workers {
-		a.set.Finish(s.scratch[worker], &a.layer, q, row/group, row%group, from, a.parts[row*size:], stride)
+	row := 0
+	for head := range a.layer.Heads {
+		if first := head * splits; owner(first, splits*a.layer.Heads, s.workers) == owner(first+splits-1, splits*a.layer.Heads, s.workers) {
+			continue
+		}
+		for r := range group {
+			if row++; row%s.workers == worker {
+				a.set.Finish(scratch, &a.layer, q, head, r, from, a.parts[(head*group+r)*size:], stride)
+			}
+		}
 	}
 }
 

@@ -122,3 +122,6 @@ func (l *linear) multiply(s *state, worker, from, to, lo, hi int) {
 func share(n, worker, workers int) (lo, hi int) {
 	return n * worker / workers, n * (worker + 1) / workers
 }
+
+// owner is the worker in whose share item i of n is.
+func owner(i, n, workers int) int { return ((i+1)*workers - 1) / n }

@@ -99,23 +99,32 @@ func (a *orderAttention) eachItem(attend func(worker int, s *sequence, q *Querie
 	}
 }
 
-// splits shares the splits of a token's context among workers.
+// splits shares the splits of a token's context among workers, as plans do: heads that one worker has all of are done at once.
 func (a *orderAttention) splits(set *Set) func(worker int) {
 	scratch, q := a.scratch(), a.queries(a.seqs[0])
 	size, group, heads := a.seqs[0].PartFloats(), a.seqs[0].group(), a.seqs[0].Heads
 	_, n := a.seqs[0].Splits(&q, 0, 0)
-	stride := heads * group * size
+	stride, workers := heads*group*size, a.t.Workers()
 	parts := make([]float32, n*stride)
 	return func(worker int) {
 		s, sc := a.layer(worker)[0], scratch[worker]
-		lo, hi := share(n*heads, worker, a.t.Workers())
-		for item := lo; item < hi; item++ {
-			head, split := item/n, item%n
-			set.AttendSplits(sc, &s.Attention, &q, head, split, split+1, 0, group, parts[split*stride+head*group*size:], stride)
+		lo, hi := share(n*heads, worker, workers)
+		for m := 0; lo < hi; lo += m {
+			head, split := lo/n, lo%n
+			if m = min(hi-lo, n-split); m == n {
+				set.Attend(sc, &s.Attention, &q, head, 0, group)
+				continue
+			}
+			set.AttendSplits(sc, &s.Attention, &q, head, split, split+m, 0, group, parts[split*stride+head*group*size:], stride)
 		}
 		a.t.Barrier(worker)
-		for row := worker; row < heads*group; row += a.t.Workers() {
-			set.Finish(sc, &s.Attention, &q, row/group, row%group, 0, parts[row*size:], stride)
+		for head := range heads {
+			if first := head * n; ((first+1)*workers-1)/(n*heads) == ((first+n)*workers-1)/(n*heads) { // one worker had all of it
+				continue
+			}
+			for r := worker; r < group; r += workers {
+				set.Finish(sc, &s.Attention, &q, head, r, 0, parts[(head*group+r)*size:], stride)
+			}
 		}
 	}
 }

@@ -43,7 +43,7 @@ func BenchmarkOrder(b *testing.B) {
 	t := team.New(2, nil)
 	defer t.Close()
 	for _, m := range orderModels {
-		for _, format := range []string{"bf16", "u8", "u4.g32"} {
+		for _, format := range []string{"bf16", "u8", "u4.g32", "u4n.g32"} {
 			for _, step := range orderSteps {
 				for i, set := range Detect()[1:] {
 					o := &orderBench{t: t, set: set, lesser: Detect()[i], format: format, rows: step.rows}
