@@ -29,10 +29,10 @@ func AddTransposed(c, a, b Matrix, rows, cols, k int) {
 	if !hasKernel {
 		whole = 0
 	}
-	for j := 0; j < wide && whole > 0; j += tileCols {
-		for i := 0; i < whole; i += tileRows {
-			tile(c.At(i, j), a.At(0, i), b.At(0, j), k)
-		}
+	if whole > 0 && wide > 0 {
+		p := packs.Get().(*pack)
+		p.add(c, a, b, whole, wide, k)
+		packs.Put(p)
 	}
 	if whole > 0 && wide < cols {
 		addPlain(c.At(0, wide), a, b.At(0, wide), whole, cols-wide, k)
