@@ -47,7 +47,7 @@ func (o *Options) startBudget(targets []engine.Target) (err error) {
 	}
 	m, err := calib.FindMethod(o.Calibration.Method)
 	if err == nil && m.Smooths() {
-		err = fmt.Errorf("--budget: method %s scales columns for one format; take gptq, gptq-apart or rtn", m.Name)
+		err = fmt.Errorf("--budget: method %s scales columns for one format; take gptq, gptq-tuned, gptq-apart or rtn", m.Name)
 	}
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"llmc/engine"
 	"llmc/internal/quant"
 	"llmc/ir"
+	"llmc/ir/grad"
 	"llmc/passes"
 )
 
@@ -42,6 +43,7 @@ type calibrated struct {
 	sorted   []expertInput
 	stacks   map[string][]stackRows // by source of the rows of experts' weights
 	ids      []int32                // to measure on
+	tuning   [][]int32              // windows to tune scales on
 	tokens   int                    // run
 	windows  int                    // at most; 0: calib.RunWindows
 	text     string                 // its hash
@@ -106,6 +108,11 @@ func (c *calibrated) find(ctx context.Context, b *build) (err error) {
 	if c.method.Largest && !b.narrowInputs() {
 		return fmt.Errorf("--method %s: inputs of %s are not rounded to 8 bits; take --quant int8-w8a8, or another method", c.method.Name, b.quant)
 	}
+	if c.method.Tunes() {
+		if err := grad.Check(b.model.Module.Func(engine.StepFunc)); err != nil {
+			return fmt.Errorf("--method %s: %w; take --method gptq", c.method.Name, err)
+		}
+	}
 	windows, err := c.tokenize(b)
 	if err != nil {
 		return fmt.Errorf("--calib: %w", err)
@@ -160,7 +167,13 @@ func (c *calibrated) runText(ctx context.Context, b *build, windows [][]int32, i
 		}
 		if s != nil {
 			defer s.close()
-			return s.run(ctx, windows)
+			if err := s.run(ctx, windows); err != nil || !c.method.Tunes() {
+				return err
+			}
+			return s.tune(ctx)
+		}
+		if c.method.Tunes() {
+			return fmt.Errorf("--method %s: the model can not be stopped between products; take --method gptq", c.method.Name)
 		}
 		for name := range inputs { // nothing is kept of a model that is not run in parts
 			c.moments.Restore(name, 0)

@@ -163,7 +163,7 @@ func TestCalibrationThatCanNotBe(t *testing.T) {
 		want string
 	}{
 		"short":  {compiler.Options{Model: "../testdata/demo"}, "a few words", "tokens, at least 2048 are needed"},
-		"method": {compiler.Options{Model: "../testdata/demo"}, "", "gptq, gptq-apart, rtn"},
+		"method": {compiler.Options{Model: "../testdata/demo"}, "", "gptq, gptq-tuned, gptq-apart, rtn"},
 		"gate":   {compiler.Options{Model: "../testdata/demo", Quant: "int4-g128", Gate: gate}, demoText(t), "worst outputs are of"},
 		"inputs": {compiler.Options{Model: "../testdata/demo", Quant: "int4"}, demoText(t), "are not rounded to 8 bits"},
 		"kind":   {compiler.Options{Model: "../testdata/checkpoints/roberta-score"}, "", "models that generate"},

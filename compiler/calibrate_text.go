@@ -52,6 +52,9 @@ func (c *calibrated) tokenize(b *build) ([][]int32, error) {
 	c.windows = o.Windows
 	run, measured, err := calib.Split(ids, cmp.Or(o.Windows, calib.RunWindows))
 	c.ids = measured
+	if err == nil && c.method.Tunes() {
+		c.tuning = calib.Tuning(ids, cmp.Or(o.Windows, calib.RunWindows))
+	}
 	return run, err
 }
 

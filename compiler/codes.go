@@ -179,6 +179,29 @@ func (f *codeFile) write(key string, row int64, data []byte) error {
 	return nil
 }
 
+// rescale gives a row, if it is there, other scales. before says that what it was stays in the file too, so that who begins anew finds it.
+func (f *codeFile) rescale(format *quant.Format, key string, row int64, cols int, scale func(i int) float32, before bool) error {
+	place := f.find(key, row)
+	if place < 0 {
+		return nil
+	}
+	var b quant.Block
+	b.Resize(format, 1, cols)
+	data := make([]byte, rowBytes(&b))
+	if _, err := f.file.ReadAt(data, place); err != nil {
+		return err
+	}
+	loss := setRow(&b, data)
+	for i := range b.Scales {
+		b.Scales[i] = scale(i)
+	}
+	if data = appendRow(data[:0], &b, loss); before {
+		return f.write(key, row, data)
+	}
+	_, err := f.file.WriteAt(data, place)
+	return err
+}
+
 // lossBytes is what a row's loss takes.
 const lossBytes = 16
 

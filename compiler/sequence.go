@@ -263,12 +263,16 @@ func (s *sequence) round(ctx context.Context, at *stop) error {
 }
 
 // formatOf returns the format that a weight's rows are going to have, nil where they have none or several.
-func (s *sequence) formatOf(recipe *ir.Recipe, entry *engine.WeightEntry) (format *quant.Format) {
-	for run := range recipe.Runs(entry.K(), 0, entry.N()) {
+func (s *sequence) formatOf(recipe *ir.Recipe, entry *engine.WeightEntry) *quant.Format {
+	return s.formatOfRows(recipe, entry.K(), 0, entry.N())
+}
+
+func (s *sequence) formatOfRows(recipe *ir.Recipe, cols, first, last int64) (format *quant.Format) {
+	for run := range recipe.Runs(cols, first, last) {
 		if run.Source.Kind == ir.FromZeros {
 			continue
 		}
-		f := s.formats[sourceKey(run.Source, entry.K())]
+		f := s.formats[sourceKey(run.Source, cols)]
 		if f == nil || format != nil && f != format {
 			return nil
 		}

@@ -21,6 +21,7 @@ type journal struct {
 	Done  int    // stops whose products have their codes
 	End   int64  // of the file of codes
 	Codes map[string][]int64
+	Tuned bool // the scales are
 
 	Mixed bool // the budget is spent
 	Mix   []passes.Override

@@ -132,7 +132,7 @@ func TestRefusals(t *testing.T) {
 		{1, build("--calib", "missing.txt"), "missing.txt"},
 		{1, build("--calib", os.DevNull), os.DevNull},
 		{2, build("--calib", "default", "--calib-chat"), "give a file with --calib"},
-		{2, build("--calib", "default", "--method", "best"), `--method: "best": there is no such method, there are gptq, gptq-apart, rtn`},
+		{2, build("--calib", "default", "--method", "best"), `--method: "best": there is no such method, there are gptq, gptq-tuned, gptq-apart, rtn`},
 		{2, build("--method", "gptq"), "are for --calib, which is not given"},
 		{1, build("--gate", "ppl<=+1%"), "give one with --calib"},
 		{1, build("--tp", "64"), "share them at most"},

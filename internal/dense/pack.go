@@ -23,12 +23,12 @@ func (p *pack) add(c, a, b Matrix, rows, cols, k int) {
 		for l := 0; l < k; l += packK {
 			m := min(packK, k-l)
 			for t := 0; t < n; t += tileRows {
-				copyColumns(p.a[t/tileRows][:m*tileRows], a.At(l, i+t), tileRows)
+				copyFew(p.a[t/tileRows][:m*tileRows], a.At(l, i+t))
 			}
 			for j := 0; j < cols; j += tileCols {
 				part := b.At(l, j)
 				if n > tileRows {
-					copyColumns(p.b[:m*tileCols], part, tileCols)
+					copyMany(p.b[:m*tileCols], part)
 					part = Matrix{p.b[:], tileCols}
 				}
 				for t := 0; t < n; t += tileRows {
@@ -39,10 +39,17 @@ func (p *pack) add(c, a, b Matrix, rows, cols, k int) {
 	}
 }
 
-// copyColumns copies the first n columns of from.
-func copyColumns(to []float32, from Matrix, n int) {
-	for at := 0; len(to) > 0; at += from.Stride {
-		copy(to[:n], from.Data[at:at+n])
-		to = to[n:]
+// copyFew and copyMany copy the first columns of from: those of a tile of a, and of b.
+func copyFew(to []float32, from Matrix) {
+	for at := 0; len(to) >= tileRows; at += from.Stride {
+		*(*[tileRows]float32)(to) = [tileRows]float32(from.Data[at:])
+		to = to[tileRows:]
+	}
+}
+
+func copyMany(to []float32, from Matrix) {
+	for at := 0; len(to) >= tileCols; at += from.Stride {
+		*(*[tileCols]float32)(to) = [tileCols]float32(from.Data[at:])
+		to = to[tileCols:]
 	}
 }

@@ -35,6 +35,7 @@ var importRules = []struct {
 	{"engine/...", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/amx", "internal/relative", "engine/..."}},
 
 	{"ir", []string{"internal/dtype", "internal/sym", "internal/relative", "internal/rotation"}},
+	{"ir/grad", []string{"internal/dense", "internal/dtype", "internal/sym", "ir", "ir/interp"}},
 	{"ir/interp", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/rotation", "ir"}},
 	{"passes", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/rotation", "ir/..."}},
 	{"codegen/ptx", []string{"internal/dtype", "internal/sym"}},

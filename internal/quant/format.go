@@ -178,6 +178,17 @@ func (f *Format) scales(cols int) int {
 	return f.Groups(cols)
 }
 
+// Scales returns the number of scales of a row of cols elements of a format whose codes are chosen one by one: of as many columns each as BoundColumns says.
+func (f *Format) Scales(cols int) int { return f.scales(cols) }
+
+// NearestScale returns the scale next to x that the format stores.
+func (f *Format) NearestScale(x float32) float32 {
+	if f.ScaleBits == 16 {
+		return dtype.F16ToF32(dtype.F32ToF16(x))
+	}
+	return x
+}
+
 // BoundColumns returns how many of cols columns have one largest magnitude that bounds their errors: those that share a scale.
 func (f *Format) BoundColumns(cols int) int {
 	if f.Group == 0 || f.StepBits > 0 {

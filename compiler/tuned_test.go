@@ -1,0 +1,71 @@
+package compiler_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"llmc/compiler"
+)
+
+// TestTuningIsTheSameForAnyThreads builds a tuned plan with one thread and with two: the same bytes, which are not those of codes with the scales that they were chosen with.
+func TestTuningIsTheSameForAnyThreads(t *testing.T) {
+	var plans [][]byte
+	for _, o := range []struct {
+		method  string
+		threads int
+	}{{"gptq-tuned", 1}, {"gptq-tuned", 2}, {"gptq", 2}} {
+		out := filepath.Join(t.TempDir(), "x.plan")
+		calibratedBuild(t, out, o.method, compiler.Options{Quant: "int4-g32", Threads: o.threads})
+		data, err := os.ReadFile(out)
+		check(t, err)
+		plans = append(plans, data)
+	}
+	if !bytes.Equal(plans[0], plans[1]) {
+		t.Error("two threads give another plan than one")
+	}
+	if weights := len(plans[2]) / 2; bytes.Equal(plans[0][weights:], plans[2][weights:]) {
+		t.Error("no scale was moved")
+	}
+}
+
+// TestTuningComesNearer tunes a trained model on text like that of its training: on what is held out of it, it diverges less.
+func TestTuningComesNearer(t *testing.T) {
+	if os.Getenv("LLMC_LONG") == "" {
+		t.Skip("SKIPPED: LLMC_LONG=1 runs it")
+	}
+	data, err := os.ReadFile("../testdata/demo/tasks.json")
+	check(t, err)
+	var tasks []demoTask
+	check(t, json.Unmarshal(data, &tasks))
+	var text strings.Builder
+	for _, task := range tasks {
+		text.WriteString("<|im_start|>user\n" + task.Prompt + "<|im_end|>\n<|im_start|>assistant\n" + task.Answer + "<|im_end|>\n")
+	}
+	for _, format := range []string{"int4-g128", "int4-g32-zp"} {
+		losses := map[string]float64{}
+		for _, method := range []string{"gptq", "gptq-tuned"} {
+			report, err := compiler.Build(t.Context(), compiler.Options{Model: "../testdata/demo", Out: filepath.Join(t.TempDir(), "x.plan"), Archs: []string{"x86-64-v3"}, Quant: format,
+				Calibration: &compiler.Calibration{Text: text.String(), Method: method, Open: openPlan}})
+			check(t, err)
+			losses[method] = *report.Accuracy.Text.KL
+		}
+		t.Logf("%s: %v", format, losses)
+		if losses["gptq-tuned"] > 0.99*losses["gptq"] {
+			t.Errorf("%s: %v", format, losses)
+		}
+	}
+}
+
+// Models that can not be differentiated are refused before anything is run.
+func TestTuningIsRefused(t *testing.T) {
+	seed := uint64(5)
+	_, err := compiler.Build(t.Context(), compiler.Options{Model: mixtureDir(t), Random: &seed, Quant: "int4-g32", Out: filepath.Join(t.TempDir(), "x.plan"), Archs: []string{"x86-64-v3"},
+		Calibration: &compiler.Calibration{Text: demoText(t), Method: "gptq-tuned", Open: openPlan}})
+	if err == nil || !strings.Contains(err.Error(), "has no derivative; take --method gptq") {
+		t.Errorf("%v", err)
+	}
+}

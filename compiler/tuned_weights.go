@@ -1,0 +1,162 @@
+package compiler
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+
+	"llmc/compiler/calib"
+	"llmc/compiler/models"
+	"llmc/internal/quant"
+	"llmc/ir"
+)
+
+// tunedWeights are the model's weights as the plan is going to have them. They implement grad.Weights.
+type tunedWeights struct {
+	*sequence
+	scales map[string]*tunedScales // by source
+	room   *calib.Room             // of all their numbers
+	block  quant.Block
+}
+
+// mostTuned is how many rows a matrix has at most whose scales are tuned: that of logits, whose product takes longest, has more.
+const mostTuned = 1 << 15
+
+// newTunedWeights finds the scales that there are to tune.
+func (s *sequence) newTunedWeights(f *ir.Func) (*tunedWeights, error) {
+	t := &tunedWeights{sequence: s, scales: map[string]*tunedScales{}}
+	rows, total := map[string]int64{}, int64(0)
+	for cols, run := range productRuns(f) {
+		key := sourceKey(run.Source, cols)
+		format := s.formats[key]
+		if !tunable(format) || s.codes.stateOf(sourceRows{format, run.Source, cols, run.First, run.First + run.Rows}) != rowChosen {
+			continue
+		}
+		if t.scales[key] == nil {
+			t.scales[key] = &tunedScales{format: format, cols: int(cols), each: format.Scales(int(cols)), columns: format.BoundColumns(int(cols))}
+		}
+		rows[key] = max(rows[key], run.First+run.Rows)
+	}
+	for key, of := range t.scales {
+		total += 4 * rows[key] * int64(of.each)
+	}
+	if total == 0 {
+		return nil, fmt.Errorf("--method %s: there is no product whose scales could be tuned; take --method gptq", s.method.Name)
+	}
+	var err error
+	if t.room, err = calib.NewRoom(s.dir, total); err != nil {
+		return nil, err
+	}
+	free := t.room.Numbers()
+	for key, of := range t.scales {
+		for _, part := range []*[]float32{&of.now, &of.slopes, &of.mean, &of.squares} {
+			n := rows[key] * int64(of.each)
+			*part, free = free[:n:n], free[n:]
+		}
+	}
+	return t, t.begin(f)
+}
+
+// productRuns are the rows of the matrices of products whose scales may be tuned, and how many columns they have.
+func productRuns(f *ir.Func) iter.Seq2[int64, ir.Run] {
+	return func(yield func(int64, ir.Run) bool) {
+		for _, op := range f.Ops {
+			if op.Kind.Name != "linear" {
+				continue
+			}
+			w := op.Arg("w").Weight
+			rows, cols, _ := w.Type.Matrix()
+			if rows > mostTuned {
+				continue
+			}
+			for run := range w.Recipe.Runs(cols, 0, rows) {
+				if sourceKey(run.Source, cols) != "" && !yield(cols, run) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// tunable tells whether a format has scales by which numbers grow, and no rows that share any.
+func tunable(f *quant.Format) bool {
+	return f != nil && f.Choosable() && f.Rows == 0 && (f.ScaleBits == 16 || f.ScaleBits == 32)
+}
+
+// begin takes the scales that have been chosen.
+func (t *tunedWeights) begin(f *ir.Func) error {
+	for cols, run := range productRuns(f) {
+		of := t.scales[sourceKey(run.Source, cols)]
+		if of == nil {
+			continue
+		}
+		_, there, err := t.codes.load(sourceRows{of.format, run.Source, cols, run.First, run.First + run.Rows}, &t.block)
+		if err == nil && !there {
+			err = errNotKept
+		}
+		if err != nil {
+			return fmt.Errorf("rows %d to %d of %s: %w", run.First, run.First+run.Rows, run.Source, err)
+		}
+		copy(of.now[run.First*int64(of.each):], t.block.Scales)
+	}
+	return nil
+}
+
+// Rows implements grad.Weights.
+func (t *tunedWeights) Rows(w *ir.Weight, lo, hi int64, to []float32) error {
+	_, cols, matrix := w.Type.Matrix()
+	var format *quant.Format
+	if matrix {
+		format = t.formatOfRows(w.Recipe, cols, lo, hi)
+	}
+	if format == nil || !format.Choosable() || format.Rows > 0 {
+		return models.ReadRows(t.build.checkpoint, w.Recipe, to, w.Type.Rank(), lo, hi)
+	}
+	_, chosen, err := t.codes.load(sourceRows{format, w.Recipe, cols, lo, hi}, &t.block)
+	switch {
+	case err != nil:
+		return err
+	case chosen:
+		t.putScales(w.Recipe, cols, lo, hi)
+	default: // of the nearest codes
+		if err := models.ReadRows(t.build.checkpoint, w.Recipe, to, w.Type.Rank(), lo, hi); err != nil {
+			return err
+		}
+		if err := format.Quantize(&t.block, to, int(cols)); err != nil {
+			return err
+		}
+	}
+	format.Dequantize(to, &t.block)
+	return nil
+}
+
+// putScales puts the scales of rows into the block that has their codes.
+func (t *tunedWeights) putScales(recipe *ir.Recipe, cols, lo, hi int64) {
+	at := int64(0)
+	for run := range recipe.Runs(cols, lo, hi) {
+		if of := t.scales[sourceKey(run.Source, cols)]; of != nil && run.Source.Kind != ir.FromZeros {
+			each := int64(of.each)
+			for i, x := range of.now[run.First*each : (run.First+run.Rows)*each] {
+				t.block.Scales[at*each+int64(i)] = of.format.NearestScale(x)
+			}
+		}
+		at += run.Rows
+	}
+}
+
+// keep writes the codes down with their scales.
+func (t *tunedWeights) keep() error {
+	for _, key := range slices.Sorted(maps.Keys(t.scales)) {
+		of := t.scales[key]
+		name := of.format.Name + " " + key
+		for row := range int64(len(of.now) / of.each) {
+			scale := func(i int) float32 { return of.format.NearestScale(of.row(of.now, row)[i]) }
+			err := t.codes.rescale(of.format, name, row, of.cols, scale, t.journal != nil)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
