@@ -49,8 +49,10 @@ func (m *model) divide() error {
 	if g := m.split.Group; g != nil && ranks.Size() != g.Size() {
 		return fmt.Errorf("tp %d and pp %d want %d ranks, there are %d", ranks.TP, ranks.PP, ranks.Size(), g.Size())
 	}
-	if ranks.PP > 1 && len(m.functions) > 1 {
-		return fmt.Errorf("pp %d: the plan has functions %v beside %s, and only one can be a pipeline: take tp", ranks.PP, m.Functions(), m.main.program.Func)
+	if len(m.functions) > 1 {
+		if err := partition.OnlySteps(ranks.PP, m.main.program.Func, m.Functions()); err != nil {
+			return err
+		}
 	}
 	weight := func(name string) *engine.WeightEntry {
 		entry, _, err := m.plan.Weight(name)

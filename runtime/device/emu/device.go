@@ -33,7 +33,7 @@ func (d Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model,
 		}
 	}
 	d.limitPages(plan, &settings)
-	if settings.Cards > 1 {
+	if settings.Cards > 1 || settings.Stages > 1 {
 		return d.loadCards(plan, settings)
 	}
 	model, err := gpu.Load(plan, &driver{options: d.Options, card: d.Card, ctas: d.CTAs, memory: NewMemory(), counted: d.Counted}, settings)
@@ -49,7 +49,7 @@ func (d Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model,
 // loadCards loads a plan that several cards share.
 func (d Device) loadCards(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
 	var drivers []gpu.Driver
-	for _, memory := range NewCards(settings.Cards) {
+	for _, memory := range NewCards(max(settings.Cards, 1) * max(settings.Stages, 1)) {
 		drivers = append(drivers, &driver{options: d.Options, card: d.Card, ctas: d.CTAs, memory: memory, counted: d.Counted})
 	}
 	model, err := gpu.LoadCards(plan, drivers, settings)
@@ -113,6 +113,7 @@ type driver struct {
 	memory  *Memory
 	stamps  []time.Time // by number
 	counted func(entry string, grid [3]uint32, c *Counts)
+	signals signals
 }
 
 // Card implements gpu.Driver.

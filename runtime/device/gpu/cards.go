@@ -6,14 +6,18 @@ import (
 	"sync"
 
 	"llmc/engine"
+	"llmc/engine/partition"
 )
 
 // Cards is a model that several cards share: each has parts of the weights and of the KV cache, and computes its part of every step. It implements engine.Model.
 //
-// Every card has a Model of its own, which runs the same steps as the others'; what they need of each other crosses between launches, without the host (see engine.Peers). All
-// sample the same tokens from the same logits, so ids that the next step takes from the one before are on every card; the first one's are what is answered.
+// Every card has a Model of its own, which runs the same steps as the others'; what they need of each other crosses between launches, without the host (see engine.Peers). Cards of a stage
+// have the same layers, those of the next stage the layers behind: rows are handed on from each card to the one of its number in the next stage, see way. All cards of the last stage
+// sample the same tokens from the same logits, so ids that the next step takes from the one before are on every one of them; its first one's are what is answered.
 type Cards struct {
-	models []*Model
+	models []*Model // stage by stage
+	answer int      // the one that answers
+	stages int
 	tasks  []chan task
 	done   sync.WaitGroup // of the task at hand
 	errs   []error        // of it, by card
@@ -32,6 +36,7 @@ type cardSteps struct {
 	step engine.Step
 	rows []engine.Row
 	out  [][]engine.Sampled // by card
+	ids  []int32            // what those become that stand for rows of the step before, by row
 }
 
 // LoadCards loads a plan's programs for as many cards as there are drivers, which the model owns.
@@ -39,17 +44,24 @@ func LoadCards(plan *engine.Plan, drivers []Driver, settings engine.Settings) (*
 	if settings.MaxAdapters > 0 {
 		return nil, errors.Join(errors.New("adapters beside a model that several GPUs share are not there yet: merge one with llmc build --lora, or serve without --tp"), closeAll(drivers))
 	}
-	settings.Cards = len(drivers)
-	if _, err := Choose(plan, drivers[0].Card(), settings); err != nil {
+	settings.Stages = max(settings.Stages, 1)
+	settings.Cards = len(drivers) / settings.Stages
+	programs, stages, err := chooseStages(plan, drivers, settings)
+	if err != nil {
 		return nil, errors.Join(err, closeAll(drivers))
 	}
-	c, meeting := &Cards{errs: make([]error, len(drivers))}, newMeeting(len(drivers))
+	settings.Target = programs[0].Target
+	c, meeting := &Cards{errs: make([]error, len(drivers)), answer: len(drivers) - settings.Cards, stages: settings.Stages}, newMeeting(len(drivers))
 	for i := range drivers {
-		c.models = append(c.models, &Model{driver: drivers[i], info: plan.Info(), plan: plan, peers: peers{card: i, meeting: meeting}})
+		at := stage{number: i / settings.Cards}
+		c.models = append(c.models, &Model{driver: drivers[i], info: plan.Info(), plan: plan, peers: peers{card: i, rank: i % settings.Cards, meeting: meeting}, stage: at})
 		c.tasks = append(c.tasks, make(chan task))
 		for s := range c.slots {
 			c.slots[s].out = append(c.slots[s].out, nil)
 		}
+	}
+	if err := c.link(stages, settings.Cards); err != nil {
+		return nil, errors.Join(err, closeAll(drivers))
 	}
 	for i := range drivers {
 		go c.work(i)
@@ -57,7 +69,9 @@ func LoadCards(plan *engine.Plan, drivers []Driver, settings engine.Settings) (*
 	c.all(func(card int, m *Model) error {
 		err := m.load(plan, settings)
 		if err != nil {
-			meeting.fail(fmt.Errorf("card %d: %w", card, err))
+			err = fmt.Errorf("card %d: %w", card, err)
+			meeting.fail(err)
+			m.stage.fail(err)
 		}
 		return err
 	})
@@ -65,6 +79,42 @@ func LoadCards(plan *engine.Plan, drivers []Driver, settings engine.Settings) (*
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
+}
+
+// chooseStages chooses the programs that the first card runs, and takes them apart where there are several stages.
+func chooseStages(plan *engine.Plan, drivers []Driver, settings engine.Settings) ([]*engine.Program, []*partition.Stage, error) {
+	programs, _, err := choose(plan, drivers[0].Card(), settings, 0)
+	if err != nil || settings.Stages == 1 {
+		return programs, nil, err
+	}
+	whole, err := plan.CardsPrograms(programs[0].Target, settings.Cards)
+	if err != nil {
+		return nil, nil, err
+	}
+	stages, err := Stages(plan, whole, settings.Stages)
+	return programs, stages, err
+}
+
+// link makes the ways between cards of one number in stages that follow each other.
+func (c *Cards) link(stages []*partition.Stage, cards int) error {
+	for i, m := range c.models {
+		if stages == nil {
+			break
+		}
+		if _, ok := m.driver.(Linked); !ok {
+			return fmt.Errorf("%s hands nothing on to other cards: take --tp without --pp", m.driver.Card().Name)
+		}
+		if i+cards < len(c.models) {
+			next := c.models[i+cards]
+			way := newNear(m, next, stages[i/cards].Gives)
+			m.stage.after, next.stage.before = way, way
+			continue
+		}
+		first := c.models[i%cards]
+		way := &sampled{copies{from: m, to: first, buffers: []int{stages[0].Found}}}
+		m.stage.tokens, first.stage.tokens = way, way
+	}
+	return nil
 }
 
 func closeAll(drivers []Driver) error {
@@ -78,7 +128,9 @@ func closeAll(drivers []Driver) error {
 // work is the life of the goroutine that uses a card: what waits for other cards waits in no other card's way.
 func (c *Cards) work(card int) {
 	for t := range c.tasks[card] {
-		c.errs[card] = t(card, c.models[card])
+		if c.errs[card] = t(card, c.models[card]); c.errs[card] != nil {
+			c.models[card].stage.fail(fmt.Errorf("card %d: %w", card, c.errs[card]))
+		}
 		c.done.Done()
 	}
 }
@@ -110,15 +162,18 @@ func (c *Cards) together(t task) error {
 		}
 		failed++
 		lost = lost || errors.Is(err, engine.ErrDeviceLost)
-		if first == nil {
+		if first == nil || errors.Is(first, errWaited) {
 			first = fmt.Errorf("card %d: %w", card, err)
 		}
 	}
 	switch {
 	case failed == 0:
 		return nil
-	case failed == len(c.models) && !lost:
-		return c.errs[0] // they refuse it alike
+	case failed == len(c.models) && !lost: // they refuse it alike
+		for _, m := range c.models {
+			m.stage.fail(nil)
+		}
+		return c.errs[0]
 	case lost:
 		c.lost = first
 	default:
@@ -128,10 +183,10 @@ func (c *Cards) together(t task) error {
 }
 
 // Limits implements engine.Model: they are the same on all cards.
-func (c *Cards) Limits() (engine.Settings, int) { return c.models[0].Limits() }
+func (c *Cards) Limits() (engine.Settings, int) { return c.models[c.answer].Limits() }
 
 // Foresees implements engine.Starter.
-func (c *Cards) Foresees() bool { return c.models[0].Foresees() }
+func (c *Cards) Foresees() bool { return c.models[c.answer].Foresees() }
 
 // Step implements engine.Model.
 func (c *Cards) Step(step *engine.Step, out []engine.Sampled) error {
@@ -145,6 +200,10 @@ func (c *Cards) Step(step *engine.Step, out []engine.Sampled) error {
 func (c *Cards) Start(step *engine.Step, out []engine.Sampled) error {
 	s := &c.slots[c.start%len(c.slots)]
 	if len(c.models[0].flights) < len(c.slots) {
+		var err error
+		if s.ids, err = c.models[c.answer].successors(s.ids[:0]); err != nil {
+			return err
+		}
 		s.rows = append(s.rows[:0], step.Rows...)
 		for i := range s.rows {
 			s.rows[i].Logits = nil
@@ -153,9 +212,10 @@ func (c *Cards) Start(step *engine.Step, out []engine.Sampled) error {
 		s.step.Rows = s.rows
 	}
 	err := c.together(func(card int, m *Model) error {
-		if card == 0 {
+		if card == c.answer {
 			return m.Start(step, out)
 		}
+		m.stage.cells = s.ids
 		if len(s.out[card]) < len(out) {
 			s.out[card] = make([]engine.Sampled, len(out))
 		}
@@ -181,7 +241,7 @@ func (c *Cards) Results(function string) []engine.Buffer { return c.models[0].Re
 // Run implements engine.Runner.
 func (c *Cards) Run(function string, step *engine.Step, out [][]float32) error {
 	return c.together(func(card int, m *Model) error {
-		if card == 0 {
+		if card == c.answer {
 			return m.Run(function, step, out)
 		}
 		return m.Run(function, step, nil)
@@ -200,11 +260,23 @@ func (c *Cards) CopyPages(list []engine.PageCopy) error {
 
 // PageFormat implements engine.PageMover: a page is the parts of all cards, in their order.
 func (c *Cards) PageFormat() string {
-	return fmt.Sprintf("%s, of %d cards", c.models[0].PageFormat(), len(c.models))
+	format := fmt.Sprintf("%s, of %d cards", c.models[0].PageFormat(), len(c.models))
+	if c.stages > 1 {
+		format += fmt.Sprintf(" in %d stages", c.stages)
+	}
+	return format
 }
 
 // PageBytes implements engine.PageMover.
-func (c *Cards) PageBytes() int { return len(c.models) * c.models[0].PageBytes() }
+func (c *Cards) PageBytes() int { return c.pageBytes(len(c.models)) }
+
+// pageBytes is what the first cards have of a page.
+func (c *Cards) pageBytes(cards int) (n int) {
+	for _, m := range c.models[:cards] {
+		n += m.PageBytes()
+	}
+	return n
+}
 
 // ReadPage implements engine.PageMover.
 func (c *Cards) ReadPage(page int32, to []byte) error { return c.movePage(page, to, (*Model).ReadPage) }
@@ -218,18 +290,25 @@ func (c *Cards) movePage(page int32, moved []byte, move func(m *Model, page int3
 	if len(moved) != c.PageBytes() {
 		return fmt.Errorf("page %d in %d bytes: pages have %d", page, len(moved), c.PageBytes())
 	}
-	n := c.models[0].PageBytes()
-	return c.together(func(card int, m *Model) error { return move(m, page, moved[card*n:(card+1)*n]) })
+	return c.together(func(card int, m *Model) error { return move(m, page, moved[c.pageBytes(card):c.pageBytes(card+1)]) })
 }
 
 // KeepsState implements engine.StateKeeper.
 func (c *Cards) KeepsState() bool { return c.models[0].KeepsState() }
 
-// Memory implements engine.MemoryReporter: what one card takes, which is the same on all.
+// Memory implements engine.MemoryReporter: what the card takes that takes most.
 func (c *Cards) Memory() engine.MemoryUse {
-	use := c.models[0].Memory()
-	use.Device = fmt.Sprintf("each of %d GPUs, the first %s", len(c.models), use.Device)
-	return use
+	most := c.models[0].Memory()
+	for _, m := range c.models[1:] {
+		if use := m.Memory(); use.Total() > most.Total() {
+			most = use
+		}
+	}
+	most.Device = fmt.Sprintf("each of %d GPUs, the first %s", len(c.models), most.Device)
+	if c.stages > 1 {
+		most.Device += fmt.Sprintf(", in %d stages, the fullest", c.stages)
+	}
+	return most
 }
 
 // PadSteps is Model.PadSteps of all cards.

@@ -82,6 +82,25 @@ type Upload interface {
 	Wait() error
 }
 
+// Linked is a Driver that others of its kind wait for, and copy from.
+type Linked interface {
+	// Signal queues the giving of signal n, when everything queued before it is done, and hands over what is queued. There are MostSignals.
+	Signal(n int) error
+	// WaitFor queues waiting for the signal that another driver has been told to give last, by that number. It has been told so.
+	WaitFor(other Driver, n int) error
+	// CopyFrom queues a copy of memory of another driver.
+	CopyFrom(other Driver, list []Moved) error
+}
+
+// MostSignals bounds the numbers of signals.
+const MostSignals = 4
+
+// Moved are bytes that lie at the same offset in memory of one driver and of another.
+type Moved struct {
+	To, From      Memory
+	Offset, Bytes int64
+}
+
 // Timer is a Driver that can tell when what was queued was done, by a clock of the device.
 type Timer interface {
 	// Stamp queues the taking of time n, when everything queued before it is done. Numbers are small; a time may be taken again.

@@ -12,8 +12,10 @@ import (
 
 // peers is a model's part in a group of cards; the zero value is one card alone.
 type peers struct {
-	card    int
+	card    int // number among all of the process
+	rank    int // among those that share its layers
 	meeting *meeting // nil: there are no others
+	cards   int // of these
 	areas   []area
 }
 
@@ -64,14 +66,15 @@ func peersRows(p *engine.Program, l *engine.Launch) (rows sym.Dim, ok bool) {
 // take allocates the areas and the tables that launches read, for the largest step.
 func (p *peers) take(a allocator, functions []*function, l *limits.Limits) (err error) {
 	p.areas = findAreas(functions)
-	cards := functions[0].program.Cards
+	p.cards = functions[0].program.Cards
+	cards := p.cards
 	for i := range p.areas {
 		area := &p.areas[i]
 		rows, err := area.rows.Eval(largest(l))
 		if err != nil {
 			return err
 		}
-		area.layout = engine.NewPeers(p.card, cards, int(rows), area.rowBytes)
+		area.layout = engine.NewPeers(p.rank, cards, int(rows), area.rowBytes)
 		if area.memory, err = a.Alloc(fmt.Sprintf("exchange of %v rows", area.rows), area.layout.Bytes(cards)); err != nil {
 			return err
 		}
@@ -107,7 +110,7 @@ func (p *peers) meet(d Driver) error {
 		for _, word := range [engine.PeersWords]uint32{l.Card, l.Rows, l.RowBytes, l.Arrived, l.Parts} {
 			table = binary.LittleEndian.AppendUint32(table, word)
 		}
-		for _, areas := range all {
+		for _, areas := range all[p.card-p.rank:][:p.cards] {
 			table = binary.LittleEndian.AppendUint64(table, areas[i])
 		}
 		if err := a.table.Write(0, table); err != nil {

@@ -167,7 +167,7 @@ func (m *Model) sendWeights(plan *engine.Plan, list []held) (Upload, error) {
 	}
 	constants, at, order := make([]Constant, len(list)), make([]int64, len(list)), []int(nil)
 	for i := range list {
-		if constants[i], at[i], err = list[i].constant(plan, m.peers.card); err != nil {
+		if constants[i], at[i], err = list[i].constant(plan, m.peers.rank); err != nil {
 			return nil, err
 		}
 		if of[i] < 0 {
