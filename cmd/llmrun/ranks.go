@@ -30,7 +30,8 @@ import (
 // rankFlags say among how many ranks a model is split, and where they are.
 type rankFlags struct {
 	ranks      partition.Ranks
-	cards      int // GPUs of this process that share the model, in place of ranks; 0: none is said
+	cards      int // GPUs that share each layer, in place of ranks; 0: none is said
+	stages     int // groups of so many that have some of the layers each
 	nodes      int
 	node       int
 	leader     string
@@ -46,7 +47,7 @@ type rankFlags struct {
 func (f *rankFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.IntVar(&f.ranks.TP, "tp", 1, "what shares each layer: on the cpu device so many processes, by columns of products, heads of attention and experts; on device cuda so many GPUs, of a plan that was built with this --tp")
-	flags.IntVar(&f.ranks.PP, "pp", 1, "groups of processes that have some of the layers each, one behind the other, on the cpu device")
+	flags.IntVar(&f.ranks.PP, "pp", 1, "groups of processes, or on device cuda of GPUs, that have some of the layers each, one behind the other")
 	flags.IntVar(&f.nodes, "nnodes", 0, "machines among which the processes are shared evenly; the same command runs on each (default: what mpirun, Slurm or LeaderWorkerSet say, or this one)")
 	flags.IntVar(&f.node, "node-rank", 0, "which of the machines this one is, 0 being the one that serves")
 	flags.StringVar(&f.leader, "leader-addr", "", "HOST:PORT at which the processes meet the first one")
@@ -96,14 +97,12 @@ func (f *rankFlags) check(device string) (err error) {
 // takeCards has GPUs of this process share the model, where processes do on processors.
 func (f *rankFlags) takeCards(device string) error {
 	switch {
-	case f.ranks.PP > 1:
-		return cli.Usagef("--pp %d on device %s: GPUs share layers with --tp, and have none to themselves yet; leave it out", f.ranks.PP, device)
 	case f.nodes > 1 || f.node > 0 || f.leader != "":
 		return cli.Usagef("--nnodes, --node-rank and --leader-addr on device %s: GPUs of one machine share a model, those of several not yet (NCCL)", device)
-	case f.ranks.TP > engine.MaxCards:
-		return cli.Usagef("--tp %d on device %s: at most %d GPUs share a model", f.ranks.TP, device, engine.MaxCards)
+	case f.ranks.Size() > engine.MaxCards:
+		return cli.Usagef("--tp %d and --pp %d on device %s: at most %d GPUs share a model", f.ranks.TP, f.ranks.PP, device, engine.MaxCards)
 	}
-	f.cards, f.ranks.TP = f.ranks.TP, 1
+	f.cards, f.stages, f.ranks = f.ranks.TP, f.ranks.PP, partition.Ranks{TP: 1, PP: 1}
 	return nil
 }
 
@@ -311,7 +310,7 @@ func (f *rankFlags) close() {
 
 // onePlan refuses what several ranks do not serve.
 func (f *rankFlags) onePlan(plans []string, repository string) error {
-	if (f.several() || f.cards > 1) && (len(plans) != 1 || repository != "") {
+	if (f.several() || f.cards*f.stages > 1) && (len(plans) != 1 || repository != "") {
 		return errors.New("--tp and --pp split one plan: a repository, or several plans, are not there yet for several ranks")
 	}
 	return nil

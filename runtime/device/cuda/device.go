@@ -21,7 +21,7 @@ func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, e
 	if err := jit.Keep(settings.NoCodeCache); err != nil {
 		return nil, fmt.Errorf("a place for compiled code: %w; %s names another directory, or is \"%s\"", err, jit.Environment, jit.Off)
 	}
-	if settings.Cards > 1 {
+	if settings.Cards > 1 || settings.Stages > 1 {
 		return loadCards(plan, settings)
 	}
 	driver, err := open()
@@ -40,7 +40,7 @@ func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, e
 
 // loadCards has the first GPUs share a model.
 func loadCards(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
-	drivers, err := openCards(settings.Cards)
+	drivers, err := openCards(max(settings.Cards, 1), max(settings.Stages, 1))
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ type device struct {
 	queue    shim.Queue // what the driver does not know of yet
 	staging  staging
 	marks    marks
+	signals  signals
 	pinned   []unsafe.Pointer
 	memory   []cu.DevicePtr
 	uploads  []*upload
@@ -128,6 +129,7 @@ func (d *device) release() error {
 		errs = append(errs, cu.MemFreeHost(p))
 	}
 	errs = append(errs, d.marks.release()...)
+	errs = append(errs, d.signals.release()...)
 	for i := range d.stamps {
 		errs = append(errs, cu.DestroyEvent(&d.stamps[i]))
 	}

@@ -190,7 +190,7 @@ func sharedMemory(programs []*engine.Program) int {
 
 // leastMemory is what the programs' weights take, and what steps of one token with one page of KV do.
 func leastMemory(plan *engine.Plan, programs []*engine.Program, pageSize int) (weights, rest int64, err error) {
-	if weights, err = weightBytes(plan, programs); err != nil {
+	if weights, err = WeightBytes(plan, programs); err != nil {
 		return 0, 0, err
 	}
 	settings := engine.Settings{PageSize: pageSize}

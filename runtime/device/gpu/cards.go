@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"llmc/engine"
 	"llmc/engine/partition"
@@ -76,7 +77,11 @@ func LoadCards(plan *engine.Plan, drivers []Driver, settings engine.Settings) (*
 		return err
 	})
 	if err := meeting.err; err != nil {
-		return nil, errors.Join(err, c.Close())
+		closed := c.Close()
+		if errors.Is(err, engine.ErrDeviceLost) {
+			closed = nil // which says it again
+		}
+		return nil, errors.Join(err, closed)
 	}
 	return c, nil
 }
@@ -326,12 +331,28 @@ func (c *Cards) Close() error {
 		return nil
 	}
 	c.closed = true
-	c.all(func(_ int, m *Model) error { return m.Close() })
-	for _, tasks := range c.tasks {
-		close(tasks)
+	ended := make(chan struct{})
+	go func() {
+		c.all(func(_ int, m *Model) error { return m.Close() })
+		for _, tasks := range c.tasks {
+			close(tasks)
+		}
+		close(ended)
+	}()
+	if c.lost == nil {
+		<-ended
+		return errors.Join(c.errs...)
 	}
-	return errors.Join(c.errs...)
+	select { // a card that waits for one that is lost may not end
+	case <-ended:
+		return errors.Join(c.errs...)
+	case <-time.After(closePatience):
+		return nil
+	}
 }
+
+// closePatience is how long cards may take to give back what they have once one is lost. The driver takes the rest when the process ends.
+const closePatience = 10 * time.Second
 
 var (
 	_ engine.Starter        = (*Cards)(nil)

@@ -12,10 +12,10 @@ import (
 
 // peers is a model's part in a group of cards; the zero value is one card alone.
 type peers struct {
-	card    int // number among all of the process
-	rank    int // among those that share its layers
+	card    int      // number among all of the process
+	rank    int      // among those that share its layers
 	meeting *meeting // nil: there are no others
-	cards   int // of these
+	cards   int      // of these
 	areas   []area
 }
 

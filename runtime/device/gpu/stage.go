@@ -9,7 +9,7 @@ import (
 // stage is a model's part in a pipeline; the zero value is a model of all layers.
 type stage struct {
 	*partition.Stage
-	number int
+	number        int
 	before, after way // rows come, and go; nil at the ends
 	// tokens go from cards of the last stage to those of the first, without the host; nil where the host brings them.
 	tokens way

@@ -64,8 +64,8 @@ func within(plan *engine.Plan, list []held) ([]int, error) {
 	return of, nil
 }
 
-// weightBytes is what the weights take that the programs read.
-func weightBytes(plan *engine.Plan, programs []*engine.Program) (int64, error) {
+// WeightBytes is what the weights take that the programs read.
+func WeightBytes(plan *engine.Plan, programs []*engine.Program) (int64, error) {
 	var ranges []Range
 	list := heldBy(programs)
 	of, err := within(plan, list)

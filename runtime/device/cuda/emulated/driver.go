@@ -25,6 +25,7 @@ type Driver struct {
 	Idle    bool // kernels do nothing and there is no memory, only addresses: for measuring what the host does
 
 	mu        sync.Mutex
+	ran       *sync.Cond // some work of some stream
 	sticky    C.CUresult // what every call answers once a kernel has failed
 	fault     error      // of the kernel
 	cards     []*card
@@ -46,6 +47,7 @@ type Faults struct {
 	OldCubins   bool          // code that is not PTX is refused
 	Launch      int           // this launch ends with Failure when it runs
 	Answer      int           // this copy to the host does
+	Deaf        bool          // streams do not wait for events
 	Failure     driver.Result
 }
 
@@ -55,13 +57,16 @@ type Counts struct {
 	Early                                                                                     int   // launches that may start before those before them have ended; in graphs they count once
 	Taken                                                                                     int64 // bytes of device memory that are in use
 	Peers                                                                                     int   // pairs of cards of which one may reach the other's memory
+	Handed                                                                                    int   // copies from another card's memory
 	Together                                                                                  int   // launches whose CTAs run at the same time; in graphs they count once
 }
 
 // New returns a driver whose card passes for a row of engine.Targets with all the memory that it has.
 func New(card gpu.Card) *Driver {
-	return &Driver{Card: card, Devices: 1, pinned: map[unsafe.Pointer]int{}, handles: map[unsafe.Pointer]any{},
+	d := &Driver{Card: card, Devices: 1, pinned: map[unsafe.Pointer]int{}, handles: map[unsafe.Pointer]any{},
 		functions: map[unsafe.Pointer]map[string]unsafe.Pointer{}}
+	d.ran = sync.NewCond(&d.mu)
+	return d
 }
 
 // installed is the driver that the calls reach.
