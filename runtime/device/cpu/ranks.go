@@ -8,6 +8,7 @@ import (
 	"llmc/engine"
 	"llmc/engine/partition"
 	"llmc/runtime/comm"
+	"llmc/runtime/device/wire"
 )
 
 // Split makes a device one of several ranks, each of which computes a part of every step: see engine/partition. The first is the device that others use; the others Follow it.
@@ -188,7 +189,7 @@ func (m *model) announce(f *function, step *engine.Step) error {
 	if m.rank() != 0 {
 		return nil
 	}
-	m.told = appendStep(append(m.told[:0], byte(slices.Index(m.functions, f))), step)
+	m.told = wire.AppendStep(append(m.told[:0], byte(slices.Index(m.functions, f))), step)
 	return m.tellOthers(tellRun, m.told)
 }
 
@@ -196,7 +197,7 @@ func (m *model) announceCopy(dst, src int32) error {
 	if m.split == nil || m.rank() != 0 {
 		return nil
 	}
-	return m.tellOthers(tellCopy, appendInts(nil, []int32{dst, src}))
+	return m.tellOthers(tellCopy, wire.AppendInts(nil, []int32{dst, src}))
 }
 
 // failed is what a failure of a step means: with other ranks, which wait for what this one should have computed, the end of all.
