@@ -24,6 +24,7 @@ import (
 	"llmc/runtime"
 	"llmc/runtime/comm"
 	"llmc/runtime/device/cpu"
+	"llmc/runtime/device/gpu"
 	"llmc/runtime/launch"
 )
 
@@ -31,7 +32,8 @@ import (
 type rankFlags struct {
 	ranks      partition.Ranks
 	cards      int // GPUs that share each layer, in place of ranks; 0: none is said
-	stages     int // groups of so many that have some of the layers each
+	stages     int // groups of so many that have some of the layers each; ranks are the machines then
+	device     string
 	nodes      int
 	node       int
 	leader     string
@@ -40,7 +42,7 @@ type rankFlags struct {
 	timeout    time.Duration
 
 	world   launch.World
-	split   *cpu.Split // of this process, once it has met the others
+	group   *comm.Group // of this process, once it has met the others
 	started *launch.Processes
 }
 
@@ -63,6 +65,8 @@ func (f *rankFlags) several() bool { return f.ranks.Size() > 1 }
 // check refuses what can not be, and finds out which process this is.
 func (f *rankFlags) check(device string) (err error) {
 	switch {
+	case f.cards > 0: // it has looked before
+		return nil
 	case f.ranks.TP < 1 || f.ranks.PP < 1 || f.ranks.TP > partition.MaxRanks || f.ranks.PP > partition.MaxRanks || f.ranks.Size() > partition.MaxRanks:
 		return cli.Usagef("--tp is %d and --pp %d: must be at least 1 each, and %d together at most", f.ranks.TP, f.ranks.PP, partition.MaxRanks)
 	case !slices.Contains(comm.Transports, f.transport):
@@ -73,8 +77,6 @@ func (f *rankFlags) check(device string) (err error) {
 		return cli.Usagef("--nnodes, --node-rank and --leader-addr are for --tp and --pp: with one process there is nothing to share; for copies of a model start a server each")
 	case !f.several():
 		return nil
-	case device != "auto" && device != (cpu.Device{}).Name():
-		return f.takeCards(device)
 	}
 	if f.world, err = launch.FromEnvironment(os.Getenv); err != nil {
 		return err
@@ -85,6 +87,11 @@ func (f *rankFlags) check(device string) (err error) {
 	if f.leader != "" {
 		f.world.Leader = f.leader
 	}
+	if device != "auto" && device != (cpu.Device{}).Name() {
+		if err := f.takeCards(device); err != nil {
+			return err
+		}
+	}
 	if os.Getenv(launch.EnvRank) != "" { // another rank of this machine started it
 		f.world.Leader = os.Getenv(launch.EnvLeader)
 	}
@@ -94,15 +101,17 @@ func (f *rankFlags) check(device string) (err error) {
 	return nil
 }
 
-// takeCards has GPUs of this process share the model, where processes do on processors.
+// takeCards has GPUs of this process share the model, where processes do on processors: those of a stage are on one machine, and each machine has as many stages.
 func (f *rankFlags) takeCards(device string) error {
+	nodes := max(1, f.world.Nodes)
 	switch {
-	case f.nodes > 1 || f.node > 0 || f.leader != "":
-		return cli.Usagef("--nnodes, --node-rank and --leader-addr on device %s: GPUs of one machine share a model, those of several not yet (NCCL)", device)
-	case f.ranks.Size() > engine.MaxCards:
-		return cli.Usagef("--tp %d and --pp %d on device %s: at most %d GPUs share a model", f.ranks.TP, f.ranks.PP, device, engine.MaxCards)
+	case f.ranks.PP%nodes != 0:
+		return cli.Usagef("--tp %d and --pp %d on device %s for %d machines (%s): the GPUs that share a layer are on one machine, and each machine has as many stages; give a --pp that is a multiple of %d",
+			f.ranks.TP, f.ranks.PP, device, nodes, f.world.By, nodes)
+	case f.ranks.Size()/nodes > engine.MaxCards:
+		return cli.Usagef("--tp %d and --pp %d on device %s: at most %d GPUs of a machine share a model", f.ranks.TP, f.ranks.PP, device, engine.MaxCards)
 	}
-	f.cards, f.stages, f.ranks = f.ranks.TP, f.ranks.PP, partition.Ranks{TP: 1, PP: 1}
+	f.device, f.cards, f.stages, f.ranks = device, f.ranks.TP, f.ranks.PP, partition.Ranks{TP: 1, PP: nodes}
 	return nil
 }
 
@@ -150,8 +159,10 @@ func (f *rankFlags) meet(ctx context.Context, path string, threads int) (follows
 		return false, err
 	}
 	defer plan.Close()
-	if err := cpu.Divides(plan, f.ranks); err != nil {
-		return false, fmt.Errorf("%s: %w%s", path, err, f.cardsInstead(plan))
+	if f.cards == 0 {
+		if err := cpu.Divides(plan, f.ranks); err != nil {
+			return false, fmt.Errorf("%s: %w%s", path, err, f.cardsInstead(plan))
+		}
 	}
 	config := comm.Config{Size: f.ranks.Size(), Rank: f.world.Node * f.perNode(), Plan: plan.Digest(), Version: version.Full(), Transport: f.transport, Wait: comm.DefaultWait, Timeout: f.timeout}
 	if config.Secret, err = f.secret(); err != nil {
@@ -189,16 +200,16 @@ func (f *serveFlags) asRank(ctx context.Context, plans []string) error {
 
 // watchRanks ends the server when other ranks are lost while no step runs that would notice.
 func (f *rankFlags) watchRanks(lost chan<- error) {
-	if f.split == nil {
+	if f.group == nil {
 		return
 	}
 	go func() {
-		<-f.split.Group.Ended()
-		if errors.Is(f.split.Group.Err(), comm.ErrClosed) {
+		<-f.group.Ended()
+		if errors.Is(f.group.Err(), comm.ErrClosed) {
 			return
 		}
 		select {
-		case lost <- fmt.Errorf("%w; start again", f.split.Group.Err()):
+		case lost <- fmt.Errorf("%w; start again", f.group.Err()):
 		default: // a step was first
 		}
 	}()
@@ -215,7 +226,12 @@ func (f *rankFlags) follow(ctx context.Context, plan *engine.Plan, config comm.C
 	}
 	defer group.Close()
 	goruntime.GOMAXPROCS(goruntime.GOMAXPROCS(0) + threads)
-	err = cpu.Follow(context.WithoutCancel(ctx), plan, &cpu.Split{Ranks: f.ranks, Group: group}, threads)
+	ctx = context.WithoutCancel(ctx)
+	if f.cards > 0 {
+		err = runtime.Follow(ctx, plan, f.device, &gpu.Machines{Group: group})
+	} else {
+		err = cpu.Follow(ctx, plan, &cpu.Split{Ranks: f.ranks, Group: group}, threads)
+	}
 	if err != nil {
 		return fmt.Errorf("rank %d: %w", config.Rank, err)
 	}
@@ -267,24 +283,27 @@ func (f *rankFlags) lead(ctx context.Context, config comm.Config) error {
 		}
 		return err
 	}
-	f.split = &cpu.Split{Ranks: f.ranks, Group: group}
+	f.group = group
 	return nil
 }
 
 // load loads a plan on all ranks, or on the device of the flags.
 func (f *rankFlags) load(path, device string, settings engine.Settings) (*runtime.Loaded, error) {
-	if f.split == nil {
+	switch {
+	case f.group == nil:
 		return runtime.Load(path, device, settings)
+	case f.cards > 0:
+		return runtime.LoadMachines(path, device, &gpu.Machines{Group: f.group}, settings)
 	}
-	return runtime.LoadOn(path, cpu.Device{Split: f.split}, settings)
+	return runtime.LoadOn(path, cpu.Device{Split: &cpu.Split{Ranks: f.ranks, Group: f.group}}, settings)
 }
 
 // exchanged is what this rank has exchanged with others so far.
 func (f *rankFlags) exchanged() comm.Traffic {
-	if f.split == nil {
+	if f.group == nil {
 		return comm.Traffic{}
 	}
-	return f.split.Group.Traffic()
+	return f.group.Traffic()
 }
 
 // tellExchanges says what exchanges have taken of a time that began with before.
@@ -295,13 +314,13 @@ func (f *rankFlags) tellExchanges(w io.Writer, before comm.Traffic, took time.Du
 	}
 	now.Time, now.Sent = now.Time-before.Time, now.Sent-before.Sent
 	fmt.Fprintf(w, "ranks: tp %d, pp %d, over %s: %d exchanges of %.1f us, %.1f %% of the time, waiting for slower ranks included; the first sent %.1f KiB in each\n", f.ranks.TP, f.ranks.PP,
-		f.split.Group.Transport(f.ranks.Size()-1), now.Exchanges, float64(now.Time.Microseconds())/float64(now.Exchanges), 100*now.Time.Seconds()/took.Seconds(), float64(now.Sent)/1024/float64(now.Exchanges))
+		f.group.Transport(f.ranks.Size()-1), now.Exchanges, float64(now.Time.Microseconds())/float64(now.Exchanges), 100*now.Time.Seconds()/took.Seconds(), float64(now.Sent)/1024/float64(now.Exchanges))
 }
 
 // close ends the group, and the ranks that this process has started.
 func (f *rankFlags) close() {
-	if f.split != nil {
-		f.split.Group.Close()
+	if f.group != nil {
+		f.group.Close()
 	}
 	if f.started != nil {
 		f.started.End(endPatience)

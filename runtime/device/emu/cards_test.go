@@ -135,7 +135,7 @@ func (e edited) Load(ptx string) (gpu.Code, error) {
 // serveOn runs steps of a plan on cards, in which one sequence grows by a prompt and then token by token.
 func serveOn(t *testing.T, plan *engine.Plan, drivers []gpu.Driver, steps, stages int) error {
 	t.Helper()
-	model, err := gpu.LoadCards(plan, drivers, engine.Settings{Stages: stages, MaxStepTokens: 8, MaxSequences: 2, MaxContext: 64, KVBytes: 1 << 20})
+	model, err := gpu.LoadCards(plan, drivers, engine.Settings{Stages: stages, MaxStepTokens: 8, MaxSequences: 2, MaxContext: 64, KVBytes: 1 << 20}, nil)
 	if err != nil {
 		return err
 	}

@@ -83,13 +83,7 @@ func (m *Model) Start(step *engine.Step, out []engine.Sampled) error {
 	if before != nil {
 		rows = len(before.step.Rows)
 	}
-	if err := m.limits.CheckBehind(step, out, rows); err != nil {
-		return err
-	}
-	if err := m.adapters.check(step); err != nil {
-		return err
-	}
-	if err := limits.CheckInserted(step, m.program.Func, m.soft); err != nil {
+	if err := m.checkStep(step, out, rows); err != nil {
 		return err
 	}
 	if before != nil && before.bound {
@@ -108,6 +102,17 @@ func (m *Model) Start(step *engine.Step, out []engine.Sampled) error {
 	m.started++
 	m.flights = append(m.flights, f)
 	return nil
+}
+
+// checkStep refuses a step that can not be, behind one in flight that samples so many rows.
+func (m *Model) checkStep(step *engine.Step, out []engine.Sampled, rows int) error {
+	if err := m.limits.CheckBehind(step, out, rows); err != nil {
+		return err
+	}
+	if err := m.adapters.check(step); err != nil {
+		return err
+	}
+	return limits.CheckInserted(step, m.program.Func, m.soft)
 }
 
 // resolve returns the step as it is run: of the size of its bucket where steps are padded, with the tokens of the step before, or the cells that will have

@@ -12,11 +12,12 @@ import (
 
 // peers is a model's part in a group of cards; the zero value is one card alone.
 type peers struct {
-	card    int      // number among all of the process
-	rank    int      // among those that share its layers
-	meeting *meeting // nil: there are no others
-	cards   int      // of these
-	areas   []area
+	card     int       // number among all of the process
+	rank     int       // among those that share its layers
+	meeting  *meeting  // nil: there are no others
+	machines *Machines // nil: there is this one
+	cards    int       // of these
+	areas    []area
 }
 
 // area is where cards exchange rows of one kind: as many as a form of a step's sizes says. See engine.Peers.
@@ -155,10 +156,32 @@ func (p *peers) leastPages(taken *MemoryPlan) error {
 	if err != nil {
 		return err
 	}
+	least := uint64(taken.Limits.Pages)
 	for _, pages := range all {
-		taken.Limits.Pages = min(taken.Limits.Pages, int(pages[0]))
+		least = min(least, pages[0])
 	}
+	if p.machines != nil {
+		if least, err = p.leastOfMachines(least); err != nil {
+			return err
+		}
+	}
+	taken.Limits.Pages = int(least)
 	taken.KV = taken.PageBytes * int64(taken.Limits.Pages)
 	taken.Limits.KVBytes = taken.KV
 	return nil
+}
+
+// leastOfMachines is the least of a number of all machines, whose first cards tell each other.
+func (p *peers) leastOfMachines(n uint64) (uint64, error) {
+	if p.card == 0 {
+		var err error
+		if n, err = p.machines.least(n); err != nil {
+			return 0, err
+		}
+	}
+	all, err := p.meeting.exchange(p.card, []uint64{n})
+	if err != nil {
+		return 0, err
+	}
+	return all[0][0], nil
 }
