@@ -109,7 +109,7 @@ func (f *rankFlags) takeCards(device string) error {
 		return cli.Usagef("--tp %d and --pp %d on device %s for %d machines (%s): the GPUs that share a layer are on one machine, and each machine has as many stages; give a --pp that is a multiple of %d",
 			f.ranks.TP, f.ranks.PP, device, nodes, f.world.By, nodes)
 	case f.ranks.Size()/nodes > engine.MaxCards:
-		return cli.Usagef("--tp %d and --pp %d on device %s: at most %d GPUs of a machine share a model", f.ranks.TP, f.ranks.PP, device, engine.MaxCards)
+		return cli.Usagef("--tp %d and --pp %d on device %s: at most %d GPUs share a model", f.ranks.TP, f.ranks.PP, device, engine.MaxCards)
 	}
 	f.device, f.cards, f.stages, f.ranks = device, f.ranks.TP, f.ranks.PP, partition.Ranks{TP: 1, PP: nodes}
 	return nil

@@ -181,8 +181,9 @@ func TestRanksAreRefused(t *testing.T) {
 	}{
 		{2, []string{"serve", plan, "--tp", "0"}, "--tp is 0 and --pp 1: must be at least 1 each"},
 		{1, []string{"serve", plan, "--tp", "2", "--device", "emu"}, "the plan has no program"},
-		{2, []string{"serve", plan, "--tp", "2", "--pp", "2", "--device", "emu"}, "GPUs share layers with --tp"},
-		{2, []string{"serve", plan, "--tp", "2", "--nnodes", "2", "--device", "emu"}, "GPUs of one machine share a model"},
+		{2, []string{"serve", plan, "--tp", "2", "--nnodes", "2", "--leader-addr", "a", "--device", "emu"}, "the GPUs that share a layer are on one machine, and each machine has as many stages; give a --pp that is a multiple of 2"},
+		{2, []string{"serve", plan, "--pp", "3", "--nnodes", "2", "--leader-addr", "a", "--device", "emu"}, "--pp 3 on device emu for 2 machines (--nnodes)"},
+		{2, []string{"serve", plan, "--pp", "2", "--nnodes", "2", "--device", "emu"}, "give --leader-addr HOST:PORT"},
 		{2, []string{"serve", plan, "--nnodes", "2", "--node-rank", "1", "--leader-addr", "a"}, "--nnodes, --node-rank and --leader-addr are for --tp and --pp"},
 		{2, []string{"serve", plan, "--tp", "2", "--nnodes", "2"}, "give --leader-addr HOST:PORT"},
 		{2, []string{"serve", plan, "--tp", "3", "--nnodes", "2", "--leader-addr", "a"}, "3 ranks (tp times pp) for 2 processes"},

@@ -74,7 +74,7 @@ func TestMachinesShareModels(t *testing.T) {
 		name                    string
 		cards, stages, machines int
 		long                    bool
-	}{{"two", 1, 2, 2, false}, {"two of two each", 2, 4, 2, false}, {"three", 1, 3, 3, true}} {
+	}{{"two", 1, 2, 2, false}, {"two of two each", 2, 4, 2, true}, {"three", 1, 3, 3, true}} {
 		if c.long && os.Getenv("LLMC_LONG") == "" {
 			continue
 		}

@@ -40,6 +40,38 @@ func TestStagesShareModels(t *testing.T) {
 	}
 }
 
+// TestStagesOfFamilies wants two stages of every family among the checkpoints to have the bits of one card, or the reason why there are none.
+func TestStagesOfFamilies(t *testing.T) {
+	if os.Getenv("LLMC_LONG") == "" {
+		t.Skip("SKIPPED: LLMC_LONG is not set")
+	}
+	dirs, err := os.ReadDir("../../../testdata/checkpoints")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := 0
+	for _, d := range dirs {
+		t.Run(d.Name(), func(t *testing.T) {
+			plan := plantest.Build(t, "checkpoints/"+d.Name(), optionsOf("sm80", "bf16", 1))
+			programs, err := plan.Programs("sm80")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := gpu.Stages(plan, programs, 2); err != nil {
+				if plan.Main() == engine.StepFunc && len(plan.Functions()) == 1 {
+					t.Error(err)
+				}
+				return
+			}
+			cut++
+			devicetest.Stages(t, emu.Device{}, plan, plan.Info().Vocab, 64, 1, 1, 2)
+		})
+	}
+	if cut < len(dirs)/2 {
+		t.Errorf("%d of %d checkpoints are cut into stages", cut, len(dirs))
+	}
+}
+
 // optionsOf are those of a plan for so many cards of a stage.
 func optionsOf(target, format string, cards int) compiler.Options {
 	options := compiler.Options{Quant: format, Archs: []string{target}, NoFallback: true}
