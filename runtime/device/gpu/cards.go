@@ -81,7 +81,13 @@ func (c *Cards) everywhere(tell uint32, data []byte, t task) error {
 		}
 	}
 	c.all(t)
-	return c.judge()
+	if err := c.judge(); err != nil || !c.machines.networked() {
+		return err
+	}
+	if err := c.machines.Group.Err(); err != nil { // what the network has brought since means nothing
+		c.lost = lostMachine(err)
+	}
+	return c.lost
 }
 
 // judge tells what errors of the cards mean.
@@ -117,8 +123,10 @@ func (c *Cards) judge() error {
 // Limits implements engine.Model: they are the same on all cards.
 func (c *Cards) Limits() (engine.Settings, int) { return c.models[c.answer].Limits() }
 
-// Foresees implements engine.Starter. Other machines are told steps whose tokens are known.
-func (c *Cards) Foresees() bool { return c.machines == nil && c.models[c.answer].Foresees() }
+// Foresees implements engine.Starter. Without a network other machines are told steps whose tokens are known.
+func (c *Cards) Foresees() bool {
+	return (c.machines == nil || c.machines.networked()) && c.models[c.answer].Foresees()
+}
 
 // Step implements engine.Model.
 func (c *Cards) Step(step *engine.Step, out []engine.Sampled) error {
@@ -144,10 +152,10 @@ func (c *Cards) Start(step *engine.Step, out []engine.Sampled) error {
 		s.step.Rows = s.rows
 	}
 	if c.machines != nil {
-		if err := c.models[c.answer].checkStep(step, out, 0); err != nil {
+		if err := c.models[c.answer].checkStep(step, out, len(s.ids)); err != nil {
 			return err
 		}
-		c.told = wire.AppendStep(c.told[:0], step)
+		c.told = wire.AppendStep(wire.AppendInts(c.told[:0], s.ids), step)
 	}
 	err := c.everywhere(tellRun, c.told, func(card int, m *Model) error {
 		if card == c.answer {
@@ -167,6 +175,7 @@ func (c *Cards) Start(step *engine.Step, out []engine.Sampled) error {
 
 // Wait implements engine.Starter.
 func (c *Cards) Wait() error {
+	defer c.machines.patience()()
 	return c.together(func(_ int, m *Model) error { return m.Wait() })
 }
 

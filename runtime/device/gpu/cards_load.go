@@ -29,7 +29,7 @@ func loadCards(plan *engine.Plan, drivers []Driver, settings engine.Settings, ma
 		return nil, errors.Join(err, closeAll(drivers))
 	}
 	settings.Target = programs[0].Target
-	if err := machines.tellSettings(settings); err != nil {
+	if err := machines.agree(settings, drivers); err != nil {
 		return nil, errors.Join(err, closeAll(drivers))
 	}
 	c, meeting := &Cards{errs: make([]error, len(drivers)), answer: len(drivers) - settings.Cards, stages: settings.Stages, machines: machines}, newMeeting(len(drivers))
@@ -47,6 +47,7 @@ func loadCards(plan *engine.Plan, drivers []Driver, settings engine.Settings, ma
 	for i := range drivers {
 		go c.work(i)
 	}
+	machines.watch(drivers)
 	c.all(func(card int, m *Model) error {
 		err := m.load(plan, settings)
 		if err != nil {
@@ -97,7 +98,7 @@ func (c *Cards) link(stages []*partition.Stage, cards int) error {
 		}
 		if i+cards < len(c.models) {
 			next := c.models[i+cards]
-			way := newNear(m, next, stages[m.stage.number].Gives)
+			way := newNear(m, next, stages[m.stage.number].Gives, rowsGiven, rowsTaken)
 			m.stage.after, next.stage.before = way, way
 		}
 	}
@@ -107,23 +108,41 @@ func (c *Cards) link(stages []*partition.Stage, cards int) error {
 	}
 	for i, m := range c.models[c.answer:] {
 		first := c.models[i]
-		way := &sampled{copies{from: m, to: first, buffers: []int{stages[0].Found}}}
+		way := newNear(m, first, []int{stages[0].Found}, tokensGiven, tokensTaken)
 		m.stage.tokens, first.stage.tokens = way, way
 	}
 	return nil
 }
 
-// linkMachines makes the ways from the machine with the stages before, and to the one with those behind. Tokens come back to the first stage with the next step.
+// linkMachines makes the ways from the machine with the stages before, and to the one with those behind: in networks where there are such, else through the hosts' memory. Then tokens come back to the
+// first stage with the next step.
 func (c *Cards) linkMachines(stages []*partition.Stage, cards int) {
-	group := c.machines.Group
-	before, after := newFerry(group, c.machines.neighbour(-1), cards), newFerry(group, c.machines.neighbour(1), cards)
+	m := c.machines
+	before, after := newFerry(m.Group, m.neighbour(-1), cards), newFerry(m.Group, m.neighbour(1), cards)
 	for card := range cards {
 		first, last := c.models[card], c.models[c.answer+card]
-		if n := first.stage.number; n > 0 {
-			first.stage.before = &far{ferry: before, model: first, card: card, buffers: stages[n].Takes}
+		takes, gives := stages[first.stage.number].Takes, stages[last.stage.number].Gives
+		w := newWires(m, card, first, last)
+		if takes != nil {
+			first.stage.before = &far{ferry: before, model: first, card: card, buffers: takes}
+			if w != nil {
+				first.stage.before = w.from(first, w.block-1, takes)
+			}
 		}
-		if n := last.stage.number; n < len(stages)-1 {
-			last.stage.after = &far{ferry: after, model: last, card: card, buffers: stages[n].Gives}
+		if gives != nil {
+			last.stage.after = &far{ferry: after, model: last, card: card, buffers: gives}
+			if w != nil {
+				last.stage.after = w.to(last, w.block+1, gives)
+			}
+		}
+		if w == nil {
+			continue
+		}
+		found := []int{stages[0].Found}
+		if m.leads() {
+			last.stage.tokens = w.to(last, 0, found)
+		} else if w.block == 0 {
+			first.stage.tokens = w.from(first, m.size()-1, found)
 		}
 	}
 }

@@ -101,6 +101,23 @@ type Moved struct {
 	Offset, Bytes int64
 }
 
+// Networked is a Driver that hands memory on to drivers of other machines by itself, in its turn with launches.
+type Networked interface {
+	// Network tells in a line why it can not; nil: it can.
+	Network() error
+	// NewNetwork makes up what the members of a network know it by.
+	NewNetwork() ([]byte, error)
+	// Join makes the driver one of so many members, and waits for all of them to come, or for stop.
+	Join(network []byte, rank, size int, stop <-chan struct{}) error
+	// SendTo queues the sending of ranges to a member, and ReceiveFrom the receiving: each comes back when it is queued. The other member does the other, with ranges as long.
+	SendTo(rank int, list []Moved) error
+	ReceiveFrom(rank int, list []Moved) error
+	// NetworkFailed tells what has gone wrong beside what is queued. It may be called at any time, as Leave.
+	NetworkFailed() error
+	// Leave ends what is being sent and received, whatever comes of it, and all that would be.
+	Leave()
+}
+
 // Timer is a Driver that can tell when what was queued was done, by a clock of the device.
 type Timer interface {
 	// Stamp queues the taking of time n, when everything queued before it is done. Numbers are small; a time may be taken again.

@@ -131,10 +131,10 @@ func (m *Model) resolve(step *engine.Step, before *flight) *engine.Step {
 			run = &m.padded
 			run.Copy(step)
 		}
-		if m.stage.samples() {
-			run.IDs[i] = before.next(row)
-		} else {
+		if m.stage.cells != nil { // as the card that answers has it, so that all take the same ways
 			run.IDs[i] = m.stage.cells[row]
+		} else {
+			run.IDs[i] = before.next(row)
 		}
 	}
 	return run

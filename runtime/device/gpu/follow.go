@@ -33,15 +33,18 @@ func follow(plan *engine.Plan, machines *Machines, open func(engine.Settings) ([
 	if err != nil {
 		return err
 	}
-	var settings engine.Settings
-	if err := json.Unmarshal(data, &settings); err != nil || kind != tellLoad {
+	var load toLoad
+	if err := json.Unmarshal(data, &load); err != nil || kind != tellLoad {
 		return fmt.Errorf("the first machine said %d where it should say what to load (%v)", kind, err)
 	}
-	drivers, err := open(settings)
+	if machines.Transport = ""; load.Network {
+		machines.Transport = TransportNCCL
+	}
+	drivers, err := open(load.Settings)
 	if err != nil {
 		return err
 	}
-	c, err := LoadCards(plan, drivers, settings, machines)
+	c, err := LoadCards(plan, drivers, load.Settings, machines)
 	if err != nil {
 		return err
 	}
@@ -67,26 +70,43 @@ func follow(plan *engine.Plan, machines *Machines, open func(engine.Settings) ([
 // following does what the first machine says.
 type following struct {
 	*Cards
-	step engine.Step
-	out  []engine.Sampled // of rows that another machine samples
+	steps [2]engine.Step // in flight, in turn
+	ids   [2][]int32     // what those become that stand for rows of the step before
+	told  int
+	out   []engine.Sampled // of rows that another machine samples
 }
 
 // commands are what it may say once all are ready.
 var commands = map[uint32]func(f *following, data []byte) error{tellRun: (*following).run, tellCopy: (*following).copy, tellRead: (*following).read, tellWrite: (*following).write}
 
-// run computes a step. What another process says is checked as what its own would be.
-func (f *following) run(data []byte) error {
-	step := &f.step
+// run begins a step, and waits for the one before the last. What another process says is checked as what its own would be.
+func (f *following) run(data []byte) (err error) {
+	if len(f.models[0].flights) == len(f.steps) {
+		if err := f.Wait(); err != nil {
+			return err
+		}
+	}
+	step, ids := &f.steps[f.told%2], &f.ids[f.told%2]
+	f.told++
+	if *ids, data, err = wire.TakeInts((*ids)[:0], data); err != nil {
+		return err
+	}
 	if err := wire.ReadStep(step, data); err != nil {
 		return err
 	}
-	if err := f.models[0].checkStep(step, f.out, 0); err != nil {
+	m := f.models[0]
+	for _, id := range *ids {
+		if id >= int32(m.limits.Vocab) || id < -int32(m.limits.MaxRows*engine.FoundCells) {
+			return fmt.Errorf("the first machine told token %d", id)
+		}
+	}
+	if err := m.checkStep(step, f.out, len(*ids)); err != nil {
 		return err
 	}
-	if err := f.together(func(_ int, m *Model) error { return m.Start(step, f.out) }); err != nil {
-		return err
-	}
-	return f.Wait()
+	return f.together(func(_ int, m *Model) error {
+		m.stage.cells = *ids
+		return m.Start(step, f.out)
+	})
 }
 
 // copy copies pages.

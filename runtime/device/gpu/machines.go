@@ -2,7 +2,6 @@ package gpu
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 
 	"llmc/engine"
@@ -13,7 +12,18 @@ import (
 // where all that requests say of it is known. The others have the stages before, in their order; they run each step that the first tells them, and see of it no more than token ids and places.
 type Machines struct {
 	Group *comm.Group // a rank for each machine, used by nothing else; it ends with the model
+	// Transport is what carries rows: TransportNCCL, or through the hosts' memory what the group has; TransportAuto takes the first that all machines have.
+	Transport string
+	// Without says why there is no network, where one would have been taken.
+	Without  string
+	networks [][]byte // what cards of each number in their stages know theirs by; nil: there are none
 }
+
+// Values of Machines.Transport that ask for a network. Any other asks for none.
+const (
+	TransportAuto = "auto"
+	TransportNCCL = "nccl"
+)
 
 // Commands between the first machine and the others.
 const (
@@ -24,7 +34,8 @@ const (
 	tellCopy             // pairs of pages, from and to
 	tellRead             // a page; the answer is tellPage, with its bytes
 	tellPage
-	tellWrite // a page, and its bytes
+	tellWrite   // a page, and its bytes
+	tellNetwork // the answer to tellLoad that asks for it: why there is none, or nothing; then what networks are known by
 )
 
 // size is how many machines there are.
@@ -70,15 +81,6 @@ func (m *Machines) tell(kind uint32, data []byte) error {
 }
 
 func lostMachine(err error) error { return fmt.Errorf("%w: %w", engine.ErrDeviceLost, err) }
-
-// tellSettings has the other machines load the plan.
-func (m *Machines) tellSettings(s engine.Settings) error {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	return m.tell(tellLoad, data)
-}
 
 // number tells a machine a number.
 func (m *Machines) number(rank int, kind uint32, n uint64) error {

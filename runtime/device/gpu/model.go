@@ -103,6 +103,9 @@ func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 	if err := upload.Wait(); err != nil {
 		return err
 	}
+	if err := m.join(); err != nil {
+		return err
+	}
 	if err := m.peers.wait(); err != nil {
 		return err
 	}

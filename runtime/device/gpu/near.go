@@ -14,18 +14,22 @@ const (
 	rowsGiven = iota
 	rowsTaken
 	tokensGiven
+	tokensTaken
 )
 
 // near is a way between two cards of a process: the one that takes copies from the other's memory when that has given a signal. Only the queueing of signals is waited for here: what is queued
 // is ordered by the cards.
 type near struct {
-	copies
+	from, to     *Model
+	buffers      []int
+	gave, took   int // signals
 	given, taken count
-	gives, takes int // steps, as each side counts them
+	gives, takes int // as each side counts them
+	list         []Moved
 }
 
-func newNear(from, to *Model, buffers []int) *near {
-	n := &near{copies: copies{from: from, to: to, buffers: buffers}}
+func newNear(from, to *Model, buffers []int, gave, took int) *near {
+	n := &near{from: from, to: to, buffers: buffers, gave: gave, took: took}
 	n.given.init()
 	n.taken.init()
 	return n
@@ -39,12 +43,12 @@ func (n *near) clear() error {
 	if err := n.taken.wait(n.gives); err != nil {
 		return err
 	}
-	return n.from.driver.(Linked).WaitFor(n.to.driver, rowsTaken)
+	return n.from.driver.(Linked).WaitFor(n.to.driver, n.took)
 }
 
 // give implements way.
 func (n *near) give(sym.Env) error {
-	if err := n.from.driver.(Linked).Signal(rowsGiven); err != nil {
+	if err := n.from.driver.(Linked).Signal(n.gave); err != nil {
 		return err
 	}
 	n.gives++
@@ -53,15 +57,22 @@ func (n *near) give(sym.Env) error {
 }
 
 // take implements way.
-func (n *near) take(env sym.Env) error {
+func (n *near) take(env sym.Env) (err error) {
 	n.takes++
 	if err := n.given.wait(n.takes); err != nil {
 		return err
 	}
-	if err := n.copy(rowsGiven, env); err != nil {
+	to := n.to.driver.(Linked)
+	if err := to.WaitFor(n.from.driver, n.gave); err != nil {
 		return err
 	}
-	if err := n.to.driver.(Linked).Signal(rowsTaken); err != nil {
+	if n.list, err = moved(n.to.function, n.from.function, n.buffers, env, n.list[:0]); err != nil {
+		return err
+	}
+	if err := to.CopyFrom(n.from.driver, n.list); err != nil {
+		return err
+	}
+	if err := to.Signal(n.took); err != nil {
 		return err
 	}
 	n.taken.add()
@@ -72,41 +83,6 @@ func (n *near) take(env sym.Env) error {
 func (n *near) fail(err error) {
 	n.given.fail(err)
 	n.taken.fail(err)
-}
-
-// sampled is the way back of tokens. Nobody counts: a step takes those of the step before, which has been queued on all cards, and the card that gives them next has rows of this step first,
-// which come behind.
-type sampled struct{ copies }
-
-// clear implements way.
-func (*sampled) clear() error { return nil }
-
-// give implements way.
-func (s *sampled) give(sym.Env) error { return s.from.driver.(Linked).Signal(tokensGiven) }
-
-// take implements way.
-func (s *sampled) take(env sym.Env) error { return s.copy(tokensGiven, env) }
-
-// fail implements way.
-func (*sampled) fail(error) {}
-
-// copies are bytes of buffers that lie in two cards' slots alike.
-type copies struct {
-	from, to *Model
-	buffers  []int
-	list     []Moved
-}
-
-// copy queues them behind a signal.
-func (c *copies) copy(signal int, env sym.Env) (err error) {
-	to := c.to.driver.(Linked)
-	if err := to.WaitFor(c.from.driver, signal); err != nil {
-		return err
-	}
-	if c.list, err = moved(c.to.function, c.from.function, c.buffers, env, c.list[:0]); err != nil {
-		return err
-	}
-	return to.CopyFrom(c.from.driver, c.list)
 }
 
 // count is how often something has happened, for others to wait for.

@@ -11,10 +11,11 @@ type stage struct {
 	*partition.Stage
 	number        int
 	before, after way // rows come, and go; nil at the ends
-	// tokens go from cards of the last stage to those of the first, without the host; nil where the host brings them.
+	// tokens go from cards of the last stage to those of the first, without the host, when a step wants those of the step before; nil where the host knows them.
 	tokens way
 	rows   int64   // that the step before sampled
-	cells  []int32 // what ids of the next step become, by row of the step before, where this card does not find tokens itself
+	cells  []int32 // what ids of the next step become, by row of the step before; nil on the card that answers
+	member member
 }
 
 // way is how a card hands something on to a card of the next stage, once for each step. One side of it is called by the card that gives, in its turn with launches, the other by the one that
@@ -64,19 +65,24 @@ func (s *stage) begin(step *engine.Step) error {
 	if s.Stage == nil {
 		return nil
 	}
-	env := step.Sizes()
+	before := sym.Bind(0, 0, s.rows, 0)
+	if s.tokens != nil && s.Last() && namesCells(step) { // nobody clears the cells before rows of this step have come
+		if err := s.tokens.give(before); err != nil {
+			return err
+		}
+	}
 	if s.after != nil {
 		if err := s.after.clear(); err != nil {
 			return err
 		}
 	}
 	if s.before != nil {
-		if err := s.before.take(env); err != nil {
+		if err := s.before.take(step.Sizes()); err != nil {
 			return err
 		}
 	}
-	if s.First() && s.tokens != nil && namesCells(step) {
-		return s.tokens.take(sym.Bind(0, 0, s.rows, 0))
+	if s.tokens != nil && s.First() && namesCells(step) {
+		return s.tokens.take(before)
 	}
 	return nil
 }
@@ -87,12 +93,8 @@ func (s *stage) end(step *engine.Step) error {
 		return nil
 	}
 	env := step.Sizes()
-	s.rows = env[sym.R]
-	if s.after != nil {
+	if s.rows = env[sym.R]; s.after != nil {
 		return s.after.give(env)
-	}
-	if s.tokens != nil {
-		return s.tokens.give(env)
 	}
 	return nil
 }
