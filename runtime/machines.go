@@ -40,7 +40,11 @@ func LoadMachines(path, device string, machines *gpu.Machines, settings engine.S
 	if err != nil {
 		return nil, err
 	}
-	return LoadOn(path, on, settings)
+	loaded, err := LoadOn(path, on, settings)
+	if err == nil && machines.Without != "" && device == (cuda.Device{}).Name() {
+		loaded.Notes = append(loaded.Notes, "rows go from machine to machine through the hosts' memory: "+machines.Without)
+	}
+	return loaded, err
 }
 
 // Follow is the life of a machine that is not the first; see gpu.Follow.

@@ -53,10 +53,18 @@ func (f *rankFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.nodes, "nnodes", 0, "machines among which the processes are shared evenly; the same command runs on each (default: what mpirun, Slurm or LeaderWorkerSet say, or this one)")
 	flags.IntVar(&f.node, "node-rank", 0, "which of the machines this one is, 0 being the one that serves")
 	flags.StringVar(&f.leader, "leader-addr", "", "HOST:PORT at which the processes meet the first one")
-	flags.StringVar(&f.transport, "rank-transport", "auto", "what carries bytes between processes: shm (memory that those of one machine share), tcp, or auto: shm where it can be")
+	flags.StringVar(&f.transport, "rank-transport", "auto", "what carries bytes between processes: shm (memory that those of one machine share), tcp, or auto: shm where it can be; between GPUs of several machines nccl, which auto takes where all have it")
 	flags.StringVar(&f.secretFile, "rank-secret-file", "", "file with the secret by which processes of several machines know each other (default: LLMRUN_RANK_SECRET)")
 	flags.DurationVar(&f.timeout, "rank-timeout", comm.DefaultTimeout, "how long a process may stand still in a step before the others give up")
-	cli.CompleteFlag(cmd, "rank-transport", comm.Transports...)
+	cli.CompleteFlag(cmd, "rank-transport", transports...)
+}
+
+// transports are the values of --rank-transport.
+var transports = append(slices.Clone(comm.Transports), gpu.TransportNCCL)
+
+// machines are what GPUs of several machines have of each other.
+func (f *rankFlags) machines(group *comm.Group) *gpu.Machines {
+	return &gpu.Machines{Group: group, Transport: f.transport}
 }
 
 // several tells whether the model is split.
@@ -69,8 +77,10 @@ func (f *rankFlags) check(device string) (err error) {
 		return nil
 	case f.ranks.TP < 1 || f.ranks.PP < 1 || f.ranks.TP > partition.MaxRanks || f.ranks.PP > partition.MaxRanks || f.ranks.Size() > partition.MaxRanks:
 		return cli.Usagef("--tp is %d and --pp %d: must be at least 1 each, and %d together at most", f.ranks.TP, f.ranks.PP, partition.MaxRanks)
-	case !slices.Contains(comm.Transports, f.transport):
-		return cli.Usagef("--rank-transport is %q: must be one of %s", f.transport, strings.Join(comm.Transports, ", "))
+	case !slices.Contains(transports, f.transport):
+		return cli.Usagef("--rank-transport is %q: must be one of %s", f.transport, strings.Join(transports, ", "))
+	case f.transport == gpu.TransportNCCL && (device == "auto" || device == (cpu.Device{}).Name()):
+		return cli.Usagef("--rank-transport nccl is for GPUs of several machines (--device cuda): processes on processors take shm or tcp")
 	case f.timeout <= 0:
 		return cli.Usagef("--rank-timeout is %v: must be above 0", f.timeout)
 	case !f.several() && (f.nodes > 1 || f.node > 0 || f.leader != ""):
@@ -165,6 +175,9 @@ func (f *rankFlags) meet(ctx context.Context, path string, threads int) (follows
 		}
 	}
 	config := comm.Config{Size: f.ranks.Size(), Rank: f.world.Node * f.perNode(), Plan: plan.Digest(), Version: version.Full(), Transport: f.transport, Wait: comm.DefaultWait, Timeout: f.timeout}
+	if f.transport == gpu.TransportNCCL { // which carries rows alone
+		config.Transport = comm.Transports[0]
+	}
 	if config.Secret, err = f.secret(); err != nil {
 		return false, err
 	}
@@ -228,7 +241,7 @@ func (f *rankFlags) follow(ctx context.Context, plan *engine.Plan, config comm.C
 	goruntime.GOMAXPROCS(goruntime.GOMAXPROCS(0) + threads)
 	ctx = context.WithoutCancel(ctx)
 	if f.cards > 0 {
-		err = runtime.Follow(ctx, plan, f.device, &gpu.Machines{Group: group})
+		err = runtime.Follow(ctx, plan, f.device, f.machines(group))
 	} else {
 		err = cpu.Follow(ctx, plan, &cpu.Split{Ranks: f.ranks, Group: group}, threads)
 	}
@@ -293,7 +306,7 @@ func (f *rankFlags) load(path, device string, settings engine.Settings) (*runtim
 	case f.group == nil:
 		return runtime.Load(path, device, settings)
 	case f.cards > 0:
-		return runtime.LoadMachines(path, device, &gpu.Machines{Group: f.group}, settings)
+		return runtime.LoadMachines(path, device, f.machines(f.group), settings)
 	}
 	return runtime.LoadOn(path, cpu.Device{Split: &cpu.Split{Ranks: f.ranks, Group: f.group}}, settings)
 }

@@ -5,10 +5,12 @@ package cuda
 import (
 	"errors"
 	"runtime"
+	"sync/atomic"
 	"unsafe"
 
 	"gorgonia.org/cu"
 
+	"llmc/runtime/device/cuda/nccl"
 	"llmc/runtime/device/cuda/shim"
 	"llmc/runtime/device/gpu"
 )
@@ -24,6 +26,7 @@ type device struct {
 	staging  staging
 	marks    marks
 	signals  signals
+	network  atomic.Pointer[nccl.Communicator] // nil: it is in none
 	pinned   []unsafe.Pointer
 	memory   []cu.DevicePtr
 	uploads  []*upload
@@ -96,6 +99,7 @@ func (d *device) Close() error {
 		return nil
 	}
 	d.retained = false
+	d.Leave()
 	for _, u := range d.uploads {
 		u.cancel()
 	}

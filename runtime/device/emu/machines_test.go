@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,56 +15,12 @@ import (
 	"llmc/runtime/device/gpu"
 )
 
-// machines loads plans on cards of several machines, all of them in this process.
-type machines struct {
-	t             *testing.T
-	emu           emu.Device
-	cards, stages int
-	machines      int
-	timeout       time.Duration
-	others        *sync.WaitGroup
-	ended         []error // of the other machines
-	first         *comm.Group
-}
-
-// Name implements engine.Device.
-func (*machines) Name() string { return "machines" }
-
-// Load implements engine.Device: whoever asks for no cards gets the model on one.
-func (d *machines) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
-	if settings.Cards == 0 {
-		return d.emu.Load(plan, settings)
+// machinesOf are emulated.
+func machinesOf(t *testing.T, cards, stages, machines int, timeout time.Duration) *devicetest.Machines {
+	on := func(g *comm.Group) devicetest.Machine {
+		return emu.Device{Machines: &gpu.Machines{Group: g, Transport: gpu.TransportAuto}}
 	}
-	groups := comm.Local(d.machines, d.timeout)
-	d.first = groups[0]
-	d.others, d.ended = &sync.WaitGroup{}, make([]error, d.machines)
-	for i, g := range groups[1:] {
-		d.others.Go(func() {
-			defer g.Close()
-			device := d.emu
-			device.Machines = &gpu.Machines{Group: g}
-			d.ended[i+1] = device.Follow(d.t.Context(), plan)
-		})
-	}
-	settings.Cards, settings.Stages = d.cards, d.stages
-	first := d.emu
-	first.Machines = &gpu.Machines{Group: groups[0]}
-	return first.Load(plan, settings)
-}
-
-// join waits for the other machines.
-func (d *machines) join() error {
-	d.others.Wait()
-	return errors.Join(d.ended...)
-}
-
-// always loads on cards, whoever asks.
-type always struct{ *machines }
-
-// Load implements engine.Device.
-func (d always) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
-	settings.Cards = d.cards
-	return d.machines.Load(plan, settings)
+	return &devicetest.Machines{T: t, One: emu.Device{}, On: on, Cards: cards, Stages: stages, Number: machines, Timeout: timeout}
 }
 
 // TestMachinesShareModels wants the bits of one card from pipelines on several machines.
@@ -80,9 +35,9 @@ func TestMachinesShareModels(t *testing.T) {
 		}
 		t.Run(c.name, func(t *testing.T) {
 			plan := plantest.Shared(t, optionsOf("sm80", "bf16", c.cards), map[string]any{"num_hidden_layers": c.stages})
-			d := &machines{t: t, cards: c.cards, stages: c.stages, machines: c.machines, timeout: time.Minute}
+			d := machinesOf(t, c.cards, c.stages, c.machines, time.Minute)
 			devicetest.Cards(t, d, plan, plan.Info().Vocab, 128, 1, c.cards)
-			if err := d.join(); err != nil {
+			if err := d.Join(); err != nil {
 				t.Error(err)
 			}
 		})
@@ -92,10 +47,10 @@ func TestMachinesShareModels(t *testing.T) {
 // TestMachinesServe runs what every device has to pass on two machines.
 func TestMachinesServe(t *testing.T) {
 	plan := plantest.Shared(t, optionsOf("sm80", "bf16", 1), nil)
-	d := &machines{t: t, cards: 1, stages: 2, machines: 2, timeout: time.Minute}
-	devicetest.Pages(t, always{d}, plan)
-	devicetest.Moves(t, always{d}, plan)
-	if err := d.join(); err != nil {
+	d := machinesOf(t, 1, 2, 2, time.Minute)
+	devicetest.Pages(t, devicetest.Always{Machines: d}, plan)
+	devicetest.Moves(t, devicetest.Always{Machines: d}, plan)
+	if err := d.Join(); err != nil {
 		t.Error(err)
 	}
 }
@@ -121,13 +76,13 @@ func TestMachinesThatFail(t *testing.T) {
 		}
 	})
 	t.Run("lost", func(t *testing.T) {
-		d := &machines{t: t, cards: 1, stages: 2, machines: 2, timeout: 2 * time.Second}
+		d := machinesOf(t, 1, 2, 2, 2*time.Second)
 		model, err := d.Load(plan, settings)
 		if err != nil {
 			t.Fatal(err)
 		}
 		lost := errors.New("somebody pulled the plug")
-		_ = d.first.Fail(lost)
+		_ = d.First.Fail(lost)
 		step := &engine.Step{}
 		step.Reset()
 		step.IDs, step.Pages = append(step.IDs, 1), append(step.Pages, 0)
@@ -138,7 +93,7 @@ func TestMachinesThatFail(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		}
-		if err := d.join(); err == nil || !strings.Contains(err.Error(), lost.Error()) {
+		if err := d.Join(); err == nil || !strings.Contains(err.Error(), lost.Error()) {
 			t.Errorf("the other machine says %v", err)
 		}
 		model.Close()

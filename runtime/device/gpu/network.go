@@ -44,52 +44,63 @@ func (m *Machines) agree(s engine.Settings, drivers []Driver) error {
 
 // lead is agree on the first machine.
 func (m *Machines) lead(s engine.Settings, drivers []Driver) error {
-	var reason error
 	asks := m.Transport == TransportAuto || m.Transport == TransportNCCL
+	var reason error
 	if asks {
 		reason = networkOf(drivers)
 	}
-	load, err := json.Marshal(toLoad{s, asks && reason == nil})
-	if err == nil {
-		err = m.tell(tellLoad, load)
-	}
-	if err != nil || !asks {
+	all := asks && reason == nil
+	load, err := json.Marshal(toLoad{s, all})
+	if err != nil {
 		return err
 	}
-	for r := 1; r < m.size() && reason == nil; r++ {
-		kind, said, err := m.Group.Receive(r, true, nil)
-		switch {
-		case err != nil:
+	if err := m.tell(tellLoad, load); err != nil {
+		return err
+	}
+	if all {
+		if reason, err = m.others(); err != nil {
 			return err
-		case kind != tellNetwork:
-			return fmt.Errorf("machine %d said %d where it should tell of a network", r, kind)
-		case len(said) > 0:
-			reason = fmt.Errorf("machine %d: %s", r, said)
 		}
 	}
 	if reason != nil {
 		if m.Without = reason.Error(); m.Transport == TransportNCCL {
 			return fmt.Errorf("--rank-transport nccl: %w", reason)
 		}
-		return m.tellNetworks()
+	}
+	if !all {
+		return nil
 	}
 	for range s.Cards {
+		if reason != nil {
+			break
+		}
 		id, err := drivers[0].(Networked).NewNetwork()
 		if err != nil {
 			return err
 		}
 		m.networks = append(m.networks, id)
 	}
-	return m.tellNetworks()
-}
-
-// tellNetworks tells those machines of the networks that were asked whether they have one.
-func (m *Machines) tellNetworks() error {
 	names, err := json.Marshal(m.networks)
 	if err != nil {
 		return err
 	}
 	return m.tell(tellNetwork, names)
+}
+
+// others hears from all other machines whether they have a network, and why one has none.
+func (m *Machines) others() (reason, err error) {
+	for r := 1; r < m.size(); r++ {
+		kind, said, err := m.Group.Receive(r, true, nil)
+		switch {
+		case err != nil:
+			return nil, err
+		case kind != tellNetwork:
+			return nil, fmt.Errorf("machine %d said %d where it should tell of a network", r, kind)
+		case len(said) > 0:
+			reason = fmt.Errorf("machine %d: %s", r, said)
+		}
+	}
+	return reason, nil
 }
 
 // networkOf tells why drivers have no network; nil: they have.

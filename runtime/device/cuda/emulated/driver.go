@@ -22,6 +22,7 @@ type Driver struct {
 	Apart   bool // they do not reach each other's memory
 	Faults  Faults
 	Options emu.Options
+	NCCL    bool // there is one, for cards of this process
 	Idle    bool // kernels do nothing and there is no memory, only addresses: for measuring what the host does
 
 	mu        sync.Mutex
@@ -37,6 +38,8 @@ type Driver struct {
 	idle      idle
 	told      string                                       // CUDA_CACHE_PATH when the driver started
 	functions map[unsafe.Pointer]map[string]unsafe.Pointer // by module
+	networks  map[uint64]*network
+	groups    int // of calls of NCCL that are open
 }
 
 // Faults say what goes wrong. Numbers count from 1; 0: never.
@@ -58,6 +61,7 @@ type Counts struct {
 	Taken                                                                                     int64 // bytes of device memory that are in use
 	Peers                                                                                     int   // pairs of cards of which one may reach the other's memory
 	Handed                                                                                    int   // copies from another card's memory
+	Networked                                                                                 int   // sends and receives
 	Together                                                                                  int   // launches whose CTAs run at the same time; in graphs they count once
 }
 
@@ -76,6 +80,7 @@ var installed *Driver
 func (d *Driver) Install() error {
 	installed = d
 	d.takeCards()
+	d.installNetwork()
 	functions := map[string]unsafe.Pointer{}
 	for _, c := range unsafe.Slice((*C.emulated_call)(unsafe.Pointer(&C.emulated_calls)), int(C.emulated_count)) {
 		functions[C.GoString(c.symbol)] = c.function

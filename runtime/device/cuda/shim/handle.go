@@ -26,5 +26,11 @@ var (
 // handle returns the pointer. It belongs to the driver: the collector does not know it.
 func handle[T handles](h *T) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(h)) }
 
+// Pointer is a handle of the driver's.
+type Pointer = unsafe.Pointer
+
+// StreamPointer is what the driver, and libraries that work on its streams, know a stream by.
+func StreamPointer(s cu.Stream) Pointer { return handle(&s) }
+
 // wrap is the other way round.
 func wrap[T handles](p unsafe.Pointer) T { return *(*T)(unsafe.Pointer(&p)) }
