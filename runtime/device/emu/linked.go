@@ -21,11 +21,16 @@ func (m *Memory) Learn(c Clock) {
 	m.known = known
 }
 
-// copier is the number among CTAs that copies between cards have, which is that of no CTA.
-func (m *Memory) copier() uint32 {
-	n := uint32(len(m.bus.cards))
-	return (1<<32-1)/n*n - n + uint32(m.card)
+// copies is the linear number that copies from other cards have, which is that of no CTA.
+func (m *Memory) copies() uint32 {
+	if m.bus == nil {
+		return 1<<32 - 1
+	}
+	return (1<<32-1)/uint32(len(m.bus.cards)) - 1
 }
+
+// copier is copies among those of all cards.
+func (m *Memory) copier() uint32 { return m.copies()*uint32(len(m.bus.cards)) + uint32(m.card) }
 
 // CopyFrom copies bytes of another card of the bus. With races it is a Fault where nothing orders the copy and what CTAs have done to either memory; nothing orders what comes behind with it
 // but the card's own launches, and those of who learns of it.

@@ -23,7 +23,7 @@ func TestStagesShareModels(t *testing.T) {
 		long                 bool
 	}{
 		{name: "llama", target: "sm90", format: "bf16", cards: 1, stages: 2},
-		{name: "llama", target: "sm80", format: "int4", cards: 2, stages: 2, device: emu.Device{Pad: true}},
+		{name: "llama", target: "sm80", format: "int4", cards: 2, stages: 2, device: emu.Device{Pad: true}, long: true},
 		{name: "three", target: "sm90", format: "fp8", cards: 1, stages: 3, changes: map[string]any{"num_hidden_layers": 3}, long: true},
 		{name: "three of two", target: "sm80", format: "int8", cards: 2, stages: 3, changes: map[string]any{"num_hidden_layers": 5}, long: true},
 		{name: "norms of heads", target: "sm80", format: "bf16", cards: 1, stages: 2, changes: kind("qwen3"), long: true},

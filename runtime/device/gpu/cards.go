@@ -22,15 +22,24 @@ type Cards struct {
 	machines *Machines // nil: there is this one
 	pages    []int     // bytes of a page that each machine has, those of this one first
 	tasks    []chan task
-	done     sync.WaitGroup // of the task at hand
-	errs     []error        // of it, by card
-	slots    [2]cardSteps   // of steps that have been started, in turn
-	start    int            // steps started so far
-	told     []byte         // what other machines are told of a step
-	turn     sync.Mutex     // of who has the cards do something
-	lost     error          // after which cards are no longer at one
+	done     chan ended   // of the task at hand, or one that was not waited for
+	errs     []error      // of it, by card
+	slots    [2]cardSteps // of steps that have been started, in turn
+	start    int          // steps started so far
+	told     []byte       // what other machines are told of a step
+	turn     sync.Mutex   // of who has the cards do something
+	lost     error        // after which cards are no longer at one
 	closed   bool
 }
+
+// ended is what came of a task.
+type ended struct {
+	card int
+	err  error
+}
+
+// patience is how long cards may take to end what they do once one has failed. It is more than what code waits for other cards.
+var patience = 30 * time.Second
 
 // task is what every card is to do at the same time.
 type task func(card int, m *Model) error
@@ -46,20 +55,31 @@ type cardSteps struct {
 // work is the life of the goroutine that uses a card: what waits for other cards waits in no other card's way.
 func (c *Cards) work(card int) {
 	for t := range c.tasks[card] {
-		if c.errs[card] = t(card, c.models[card]); c.errs[card] != nil {
-			c.models[card].stage.fail(fmt.Errorf("card %d: %w", card, c.errs[card]))
+		err := t(card, c.models[card])
+		if err != nil {
+			c.models[card].stage.fail(fmt.Errorf("card %d: %w", card, err))
 		}
-		c.done.Done()
+		c.done <- ended{card, err}
 	}
 }
 
-// all has every card do something, and waits for all.
+// all has every card do something, and waits for all: once one has failed, for some time, for a device may wait for what the one that failed should have given.
 func (c *Cards) all(t task) {
-	c.done.Add(len(c.tasks))
+	clear(c.errs)
 	for _, tasks := range c.tasks {
 		tasks <- t
 	}
-	c.done.Wait()
+	var enough <-chan time.Time
+	for range c.tasks {
+		select {
+		case e := <-c.done:
+			if c.errs[e.card] = e.err; e.err != nil && enough == nil {
+				enough = time.After(patience)
+			}
+		case <-enough:
+			return
+		}
+	}
 }
 
 // together has every card do something in which they may need each other. Where only some fail, or one is lost, all are: the others wait for what will not come.
@@ -252,7 +272,7 @@ func (c *Cards) Close() error {
 }
 
 // closePatience is how long cards may take to give back what they have once one is lost. The driver takes the rest when the process ends.
-const closePatience = 10 * time.Second
+const closePatience = 5 * time.Second
 
 var (
 	_ engine.Starter        = (*Cards)(nil)

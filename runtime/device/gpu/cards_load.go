@@ -32,7 +32,7 @@ func loadCards(plan *engine.Plan, drivers []Driver, settings engine.Settings, ma
 	if err := machines.agree(settings, drivers); err != nil {
 		return nil, errors.Join(err, closeAll(drivers))
 	}
-	c, meeting := &Cards{errs: make([]error, len(drivers)), answer: len(drivers) - settings.Cards, stages: settings.Stages, machines: machines}, newMeeting(len(drivers))
+	c, meeting := &Cards{errs: make([]error, len(drivers)), done: make(chan ended, len(drivers)), answer: len(drivers) - settings.Cards, stages: settings.Stages, machines: machines}, newMeeting(len(drivers))
 	for i := range drivers {
 		at := stage{number: machines.first(here) + i/settings.Cards}
 		c.models = append(c.models, &Model{driver: drivers[i], info: plan.Info(), plan: plan, peers: peers{card: i, rank: i % settings.Cards, meeting: meeting, machines: machines}, stage: at})
