@@ -72,20 +72,24 @@ func TestMachines(t *testing.T) {
 	}
 }
 
+var fewTokens = engine.Settings{Cards: 1, MaxContext: 64, MaxSequences: 2, MaxStepTokens: 8, KVBytes: 1 << 20}
+
+// TestMachinesWithoutNCCL wants all to say what is missing where it is asked for.
+func TestMachinesWithoutNCCL(t *testing.T) {
+	plan := plantest.Shared(t, compiler.Options{Quant: "bf16", Archs: []string{"sm80"}, NoFallback: true}, nil)
+	install(t, "sm80", 12040, 1)
+	m := machinesOf(t, "nccl", 1, 2, 2, time.Minute)
+	_, err := m.Load(plan, fewTokens)
+	for _, err := range []error{err, m.Join()} {
+		if err == nil || !strings.Contains(err.Error(), "--rank-transport nccl: NCCL is not there: libnccl.so.2") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 // TestMachinesThatFail wants a line that says why, from all, and nobody to wait for ever.
 func TestMachinesThatFail(t *testing.T) {
 	plan := plantest.Shared(t, compiler.Options{Quant: "bf16", Archs: []string{"sm80"}, NoFallback: true}, nil)
-	settings := engine.Settings{Cards: 1, MaxContext: 64, MaxSequences: 2, MaxStepTokens: 8, KVBytes: 1 << 20}
-	t.Run("nccl is wanted and not there", func(t *testing.T) {
-		install(t, "sm80", 12040, 1)
-		m := machinesOf(t, "nccl", 1, 2, 2, time.Minute)
-		_, err := m.Load(plan, settings)
-		for _, err := range []error{err, m.Join()} {
-			if err == nil || !strings.Contains(err.Error(), "--rank-transport nccl: NCCL is not there: libnccl.so.2") || strings.Contains(err.Error(), "\n") {
-				t.Errorf("got %v", err)
-			}
-		}
-	})
 	for _, c := range []struct {
 		name, says string
 		timeout    time.Duration
@@ -101,7 +105,7 @@ func TestMachinesThatFail(t *testing.T) {
 				t.Fatal("the driver is not installed")
 			}
 			m := machinesOf(t, "auto", 1, 2, 2, c.timeout)
-			model, err := m.Load(plan, settings)
+			model, err := m.Load(plan, fewTokens)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -37,6 +37,9 @@ func follow(plan *engine.Plan, machines *Machines, open func(engine.Settings) ([
 	if err := json.Unmarshal(data, &load); err != nil || kind != tellLoad {
 		return fmt.Errorf("the first machine said %d where it should say what to load (%v)", kind, err)
 	}
+	if n := machines.DriversHere(load.Settings); n < 1 || n > engine.MaxCards || load.Settings.Stages%machines.size() != 0 {
+		return fmt.Errorf("the first machine told of %d stages of %d cards on %d machines: run the same command on all", load.Settings.Stages, load.Settings.Cards, machines.size())
+	}
 	if machines.Transport = ""; load.Network {
 		machines.Transport = TransportNCCL
 	}
