@@ -54,6 +54,7 @@ func keepCode(settings engine.Settings) error {
 func (d Device) loadCards(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
 	drivers, err := d.drivers(settings)
 	if err != nil {
+		d.Machines.Fail(err)
 		return nil, err
 	}
 	model, err := gpu.LoadCards(plan, drivers, settings, d.Machines)

@@ -136,7 +136,7 @@ func (c *Cards) judge() error {
 	default:
 		c.lost = fmt.Errorf("%w: %w", engine.ErrDeviceLost, first)
 	}
-	c.machines.fail(c.lost)
+	c.machines.Fail(c.lost)
 	return c.lost
 }
 

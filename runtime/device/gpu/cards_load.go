@@ -12,7 +12,7 @@ import (
 func LoadCards(plan *engine.Plan, drivers []Driver, settings engine.Settings, machines *Machines) (*Cards, error) {
 	c, err := loadCards(plan, drivers, settings, machines)
 	if err != nil {
-		machines.fail(err)
+		machines.Fail(err)
 	}
 	return c, err
 }
@@ -58,11 +58,12 @@ func loadCards(plan *engine.Plan, drivers []Driver, settings engine.Settings, ma
 		return err
 	})
 	if err := meeting.err; err != nil {
-		closed := c.Close()
 		if errors.Is(err, engine.ErrDeviceLost) {
-			closed = nil // which says it again
+			c.lost = err
+			_ = c.Close() // which says it again
+			return nil, err
 		}
-		return nil, errors.Join(err, closed)
+		return nil, errors.Join(err, c.Close())
 	}
 	c.pages = []int{c.pageBytes(len(c.models))}
 	if machines.leads() {

@@ -138,8 +138,8 @@ func (m *Machines) ready(own int) ([]int, error) {
 	return bytes, nil
 }
 
-// fail ends the work of all machines.
-func (m *Machines) fail(err error) {
+// Fail ends the work of all machines.
+func (m *Machines) Fail(err error) {
 	if m != nil {
 		_ = m.Group.Fail(err)
 	}

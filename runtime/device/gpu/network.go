@@ -70,21 +70,28 @@ func (m *Machines) lead(s engine.Settings, drivers []Driver) error {
 	if !all {
 		return nil
 	}
-	for range s.Cards {
-		if reason != nil {
-			break
-		}
-		id, err := drivers[0].(Networked).NewNetwork()
-		if err != nil {
+	if reason == nil {
+		if err := m.newNetworks(drivers[0].(Networked), s.Cards); err != nil {
 			return err
 		}
-		m.networks = append(m.networks, id)
 	}
 	names, err := json.Marshal(m.networks)
 	if err != nil {
 		return err
 	}
 	return m.tell(tellNetwork, names)
+}
+
+// newNetworks makes up a network for the cards of each number in their stages.
+func (m *Machines) newNetworks(d Networked, cards int) error {
+	for range cards {
+		id, err := d.NewNetwork()
+		if err != nil {
+			return err
+		}
+		m.networks = append(m.networks, id)
+	}
+	return nil
 }
 
 // others hears from all other machines whether they have a network, and why one has none.
@@ -137,7 +144,7 @@ func (m *Machines) watch(drivers []Driver) {
 			}
 			for i, d := range drivers {
 				if err := d.(Networked).NetworkFailed(); err != nil {
-					m.fail(fmt.Errorf("card %d: %w", i, err))
+					m.Fail(fmt.Errorf("card %d: %w", i, err))
 				}
 			}
 		}
@@ -150,7 +157,7 @@ func (m *Machines) patience() (end func()) {
 		return func() {}
 	}
 	limit := m.Group.Timeout()
-	timer := time.AfterFunc(limit, func() { m.fail(fmt.Errorf("a machine stands still: a step has not ended for %v", limit)) })
+	timer := time.AfterFunc(limit, func() { m.Fail(fmt.Errorf("a machine stands still: a step has not ended for %v", limit)) })
 	return func() { timer.Stop() }
 }
 
@@ -236,6 +243,6 @@ func (w *wired) take(env sym.Env) error {
 // fail implements way.
 func (w *wired) fail(err error) {
 	if err != nil {
-		w.machines.fail(err)
+		w.machines.Fail(err)
 	}
 }
