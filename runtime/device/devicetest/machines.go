@@ -21,7 +21,8 @@ type Machines struct {
 
 	First  *comm.Group // of the model that was loaded last
 	others sync.WaitGroup
-	ended  []error // of the other machines
+	mu     sync.Mutex
+	ended  []error // of the other machines, of all models
 }
 
 // Machine is a device that is one of several machines.
@@ -39,18 +40,21 @@ func (d *Machines) Load(plan *engine.Plan, settings engine.Settings) (engine.Mod
 		return d.One.Load(plan, settings)
 	}
 	groups := comm.Local(d.Number, d.Timeout)
-	d.First, d.ended = groups[0], make([]error, d.Number)
-	for i, g := range groups[1:] {
+	d.First = groups[0]
+	for _, g := range groups[1:] {
 		d.others.Go(func() {
 			defer g.Close()
-			d.ended[i+1] = d.On(g).Follow(d.T.Context(), plan)
+			err := d.On(g).Follow(d.T.Context(), plan)
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.ended = append(d.ended, err)
 		})
 	}
 	settings.Cards, settings.Stages = d.Cards, d.Stages
 	return d.On(groups[0]).Load(plan, settings)
 }
 
-// Join waits for the other machines of the model that was loaded last.
+// Join waits for the other machines of all models.
 func (d *Machines) Join() error {
 	d.others.Wait()
 	return errors.Join(d.ended...)
