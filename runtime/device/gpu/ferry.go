@@ -8,66 +8,92 @@ import (
 )
 
 // ferry carries what cards of one stage hand on to those of the next, on another machine, through the memory of both hosts. All cards of a stage share one: the bytes of each go in the order of
-// their numbers, so that both sides know which are whose.
+// their numbers, so that both sides know which are whose. A card that is a step ahead waits for the others.
 type ferry struct {
 	group *comm.Group
 	peer  int // the other machine
 
 	mu     sync.Mutex
+	moved  *sync.Cond
 	parts  [][]byte // by card, of the step at hand
-	there  int      // parts that there are
-	steps  uint64   // carried so far
+	there  int      // parts that have come from a card here, or have not gone to one
+	steps  int      // carried so far
 	broken error
 }
 
 func newFerry(group *comm.Group, peer, cards int) *ferry {
-	return &ferry{group: group, peer: peer, parts: make([][]byte, cards)}
+	f := &ferry{group: group, peer: peer, parts: make([][]byte, cards)}
+	f.moved = sync.NewCond(&f.mu)
+	return f
 }
 
-// tag is what both sides know a part by.
-func (f *ferry) tag(card int) uint64 { return f.steps<<8 | uint64(card) }
+// await waits until a condition holds, or the ferry is of no use any more. The caller holds the lock.
+func (f *ferry) await(ready func() bool) error {
+	for !ready() && f.broken == nil {
+		f.moved.Wait()
+	}
+	return f.broken
+}
 
-// send takes a card's part; the last one that comes sends all.
-func (f *ferry) send(card int, part []byte) error {
+// fail ends all waiting.
+func (f *ferry) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.broken == nil {
+		f.broken = err
+	}
+	f.moved.Broadcast()
+}
+
+// carry exchanges the parts of the next step with the other machine.
+func (f *ferry) carry(part func(m comm.Message) (sends, receives []comm.Message)) error {
+	f.steps++
+	for card, data := range f.parts {
+		sends, receives := part(comm.Message{Rank: f.peer, Data: data})
+		if err := f.group.Exchange(uint64(f.steps)<<8|uint64(card), sends, receives); err != nil {
+			f.broken = lostMachine(err)
+			break
+		}
+	}
+	f.moved.Broadcast()
+	return f.broken
+}
+
+// send takes a card's part of a step; the last one that comes sends all.
+func (f *ferry) send(card, step int, part []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.await(func() bool { return step == f.steps+1 }); err != nil {
+		return err
+	}
 	f.parts[card] = part
 	if f.there++; f.there < len(f.parts) {
 		return nil
 	}
 	f.there = 0
-	f.steps++
-	for i, data := range f.parts {
-		if err := f.group.Exchange(f.tag(i), []comm.Message{{Rank: f.peer, Data: data}}, nil); err != nil {
-			return lostMachine(err)
-		}
-	}
-	return nil
+	return f.carry(func(m comm.Message) (_, _ []comm.Message) { return []comm.Message{m}, nil })
 }
 
-// receive fills a card's part, all of which have one size; the first one that comes receives all.
-func (f *ferry) receive(card int, part []byte) error {
+// receive fills a card's part of a step, all of which have one size; the first one that comes receives all.
+func (f *ferry) receive(card, step int, part []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.broken != nil {
-		return f.broken
+	if err := f.await(func() bool { return step == f.steps || f.there == 0 }); err != nil {
+		return err
 	}
-	if f.there == 0 {
-		f.steps++
+	if step > f.steps {
 		for i := range f.parts {
-			if cap(f.parts[i]) < len(part) {
-				f.parts[i] = make([]byte, len(part))
-			}
-			f.parts[i] = f.parts[i][:len(part)]
-			if err := f.group.Exchange(f.tag(i), nil, []comm.Message{{Rank: f.peer, Data: f.parts[i]}}); err != nil {
-				f.broken = lostMachine(err)
-				return f.broken
-			}
+			f.parts[i] = append(f.parts[i][:0], part...) // as long
 		}
 		f.there = len(f.parts)
+		if err := f.carry(func(m comm.Message) (_, _ []comm.Message) { return nil, []comm.Message{m} }); err != nil {
+			return err
+		}
 	}
-	f.there--
 	copy(part, f.parts[card])
+	if f.there--; f.there == 0 {
+		f.moved.Broadcast()
+	}
 	return nil
 }
 
@@ -77,6 +103,7 @@ type far struct {
 	model   *Model // the card that is here
 	card    int    // its number in its stage
 	buffers []int
+	steps   int // that the card has given, or taken
 	list    []Moved
 	bytes   []byte
 }
@@ -120,7 +147,8 @@ func (w *far) give(env sym.Env) error {
 	if err := w.each(Memory.Read); err != nil {
 		return err
 	}
-	return w.send(w.card, w.bytes)
+	w.steps++
+	return w.send(w.card, w.steps, w.bytes)
 }
 
 // take implements way: it waits for the other machine, but not for the card here.
@@ -128,7 +156,8 @@ func (w *far) take(env sym.Env) error {
 	if err := w.lay(env); err != nil {
 		return err
 	}
-	if err := w.receive(w.card, w.bytes); err != nil {
+	w.steps++
+	if err := w.receive(w.card, w.steps, w.bytes); err != nil {
 		return err
 	}
 	return w.each(Memory.Write)
@@ -137,6 +166,6 @@ func (w *far) take(env sym.Env) error {
 // fail implements way.
 func (w *far) fail(err error) {
 	if err != nil {
-		_ = w.group.Fail(err)
+		w.ferry.fail(lostMachine(w.group.Fail(err)))
 	}
 }
