@@ -37,7 +37,7 @@ func TestMachines(t *testing.T) {
 		{"nccl", "auto", true, 1, 2, 2, false},
 		{"nccl, two stages of two each", "nccl", true, 2, 4, 2, true},
 		{"no nccl", "auto", false, 1, 2, 2, false},
-		{"tcp", "tcp", true, 1, 2, 2, true},
+		{"tcp", "tcp", true, 2, 4, 2, true},
 	} {
 		if c.long && os.Getenv("LLMC_LONG") == "" {
 			continue
