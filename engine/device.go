@@ -24,7 +24,8 @@ type Settings struct {
 	NUMA          string // NUMAOff: processors and memory of several nodes are used as if they were one
 	Persistent    string // whether GPUs run steps of few tokens by the plan's persistent entries: see PersistentAuto
 	Target        string // program to run, "" for the best that the machine can run
-	Cards         int    // GPUs that share the model, up to 1 for one that has all of it
+	Cards         int    // GPUs that share each layer, up to 1 for one that has all of it
+	Stages        int    // groups of so many GPUs that have some of the layers each, up to 1 for one that has all of them
 	// MemoryUtilization is the part of a GPU's free memory that is planned for, with the KV pages that it leaves room for; where KVBytes is
 	// given, that counts.
 	MemoryUtilization float64

@@ -9,6 +9,7 @@ import (
 
 	"llmc/compiler/dump"
 	"llmc/engine"
+	"llmc/engine/partition"
 	"llmc/internal/cli"
 )
 
@@ -33,17 +34,8 @@ func inspectCommand() *cobra.Command {
 			if f.threads < 1 {
 				return cli.Usagef("--threads is %d: must be at least 1", f.threads)
 			}
-			if s := f.settings; s.MaxBatch < 0 || s.MaxContext < 0 || s.StepTokens < 0 {
-				return cli.Usagef("--max-batch, --max-context and --max-step-tokens must not be below 0")
-			}
-			if s := f.settings; s.MaxAdapters < 0 || s.AdapterRank < 0 || s.AdapterRank > engine.MaxAdapterRank {
-				return cli.Usagef("--max-loras is %d and --max-lora-rank %d: must not be below 0, nor the rank above %d", s.MaxAdapters, s.AdapterRank, engine.MaxAdapterRank)
-			}
-			if n := f.settings.Cards; n < 1 || n > engine.MaxCards {
-				return cli.Usagef("--tp is %d: must be within 1..%d", n, engine.MaxCards)
-			}
-			if u := f.settings.Utilization; !(u >= 0 && u <= 1) {
-				return cli.Usagef("--gpu-memory-utilization is %v: must be above 0 and at most 1, or 0 for the default", u)
+			if err := checkMemory(&f.settings); err != nil {
+				return err
 			}
 			if err := f.cards.check(f.html != ""); err != nil {
 				return err
@@ -73,13 +65,31 @@ func inspectCommand() *cobra.Command {
 	flags.IntVar(&f.settings.StepTokens, "max-step-tokens", 0, "tokens of one step (default 512)")
 	flags.IntVar(&f.settings.MaxAdapters, "max-loras", 0, "adapters that are loaded beside the model at once, on a GPU (default: none)")
 	flags.IntVar(&f.settings.AdapterRank, "max-lora-rank", 0, "rank of an adapter at most (default: what the plan was built for, or 64)")
-	flags.IntVar(&f.settings.Cards, "tp", 1, "GPUs that share the model, of each of which --memory tells")
+	flags.IntVar(&f.settings.Cards, "tp", 1, "GPUs that share each layer, of each of which --memory tells")
+	flags.IntVar(&f.settings.Stages, "pp", 1, "groups of GPUs that have some of the layers each, of each of which --memory tells")
 	f.cards.add(flags)
 	flags.Var(&f.kvMemory, "kv-memory", "memory for the KV cache (default: all sequences at full context, on a GPU as far as they have room)")
 	flags.Var(&f.deviceMemory, "device-memory", "free memory of the GPU (default: all that the target's card has)")
 	flags.Float64Var(&f.settings.Utilization, "gpu-memory-utilization", 0, "part of a GPU's free memory that may be taken (default: 0.9)")
 	flags.StringVar(&f.target, "target", "", "the target that --memory is printed for (default: the plan's first)")
 	return cmd
+}
+
+// checkMemory refuses settings that no server takes.
+func checkMemory(s *dump.MemorySettings) error {
+	switch {
+	case s.MaxBatch < 0 || s.MaxContext < 0 || s.StepTokens < 0:
+		return cli.Usagef("--max-batch, --max-context and --max-step-tokens must not be below 0")
+	case s.MaxAdapters < 0 || s.AdapterRank < 0 || s.AdapterRank > engine.MaxAdapterRank:
+		return cli.Usagef("--max-loras is %d and --max-lora-rank %d: must not be below 0, nor the rank above %d", s.MaxAdapters, s.AdapterRank, engine.MaxAdapterRank)
+	case s.Cards < 1 || s.Cards > engine.MaxCards:
+		return cli.Usagef("--tp is %d: must be within 1..%d", s.Cards, engine.MaxCards)
+	case s.Stages < 1 || s.Stages > partition.MaxRanks:
+		return cli.Usagef("--pp is %d: must be within 1..%d", s.Stages, partition.MaxRanks)
+	case !(s.Utilization >= 0 && s.Utilization <= 1):
+		return cli.Usagef("--gpu-memory-utilization is %v: must be above 0 and at most 1, or 0 for the default", s.Utilization)
+	}
+	return nil
 }
 
 func (f *inspectFlags) print(ctx context.Context, w io.Writer, plan *engine.Plan) error {

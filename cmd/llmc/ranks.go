@@ -11,6 +11,7 @@ import (
 	"llmc/engine"
 	"llmc/engine/partition"
 	"llmc/internal/cli"
+	"llmc/runtime/device/gpu"
 )
 
 // splitFlags ask whether several ranks can share a plan, which is decided when it is served.
@@ -22,10 +23,10 @@ type splitFlags struct {
 func (f *splitFlags) add(flags *pflag.FlagSet) {
 	flags.IntSliceVar(&f.tp, "tp", []int{1}, "numbers of GPUs that may share the plan when it is served (llmrun serve --tp): it gets code for each, beside that for one, as 2,4; "+
 		"of programs for processors, which are the same for any number of processes, fail unless so many can share each layer")
-	flags.IntVar(&f.pp, "pp", 1, "fail unless so many groups of processes can have some of the layers each (llmrun serve --pp)")
+	flags.IntVar(&f.pp, "pp", 1, "fail unless so many groups of processes, or of GPUs, can have some of the layers each (llmrun serve --pp); nothing is built for it")
 }
 
-// rankShare is what a rank has of a plan.
+// rankShare is what a rank, or a GPU, has of a plan.
 type rankShare struct {
 	Rank        int   `json:"rank"`
 	WeightBytes int64 `json:"weight_bytes"`
@@ -45,7 +46,7 @@ func (f *splitFlags) cards() (numbers []int, err error) {
 	return numbers, nil
 }
 
-// shares tells what each rank has, of the first CPU target of a plan and the last number of ranks; nil for one rank, and where there is no such target.
+// shares tells what each rank has, of the first CPU target of a plan and the last number of ranks, or each GPU where there is no such target; nil for one rank.
 func (f *splitFlags) shares(path string) (shares []rankShare, err error) {
 	if f.pp == 1 && slices.Max(f.tp) == 1 {
 		return nil, nil
@@ -59,11 +60,8 @@ func (f *splitFlags) shares(path string) (shares []rankShare, err error) {
 		target, err := engine.FindTarget(name)
 		return err == nil && target.Device == "cpu"
 	})
-	if cpu < 0 {
-		if f.pp > 1 {
-			return nil, fmt.Errorf("%s: has no program for a CPU, and --pp %d is not there yet for GPUs: leave it out", path, f.pp)
-		}
-		return nil, nil
+	if shares, err = f.cardShares(plan); err != nil || cpu < 0 {
+		return shares, err
 	}
 	programs, err := plan.Programs(plan.Targets(plan.Main())[cpu])
 	if err != nil {
@@ -72,6 +70,54 @@ func (f *splitFlags) shares(path string) (shares []rankShare, err error) {
 	for _, tp := range f.tp {
 		if shares, err = sharesOf(plan, programs, partition.Ranks{TP: tp, PP: f.pp}); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return shares, nil
+}
+
+// cardShares tells what each GPU has of a pipeline, of the last GPU target of a plan and the last number of GPUs that share a layer; nil where there is no such target, or no pipeline.
+func (f *splitFlags) cardShares(plan *engine.Plan) (shares []rankShare, err error) {
+	if f.pp == 1 {
+		return nil, nil
+	}
+	for _, name := range plan.Targets(plan.Main()) {
+		if target, err := engine.FindTarget(name); err != nil || target.Device != "cuda" {
+			continue
+		}
+		for _, tp := range f.tp {
+			programs, err := plan.CardsPrograms(name, tp)
+			if err != nil {
+				return nil, err
+			}
+			stages, err := gpu.Stages(plan, programs, f.pp)
+			if err == nil {
+				shares, err = sharesOfStages(plan, stages, tp)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s: target %s: %w", plan.Path(), name, err)
+			}
+		}
+	}
+	return shares, nil
+}
+
+// sharesOfStages tells what each of so many GPUs of some stages has of weights, and hands on.
+func sharesOfStages(plan *engine.Plan, stages []*partition.Stage, cards int) (shares []rankShare, err error) {
+	for _, s := range stages {
+		share := rankShare{}
+		if share.WeightBytes, err = gpu.WeightBytes(plan, []*engine.Program{s.Program}); err != nil {
+			return nil, err
+		}
+		for _, i := range s.Gives {
+			bytes, err := s.Buffers[i].RowBytes()
+			if err != nil {
+				return nil, err
+			}
+			share.SentBytes += bytes
+		}
+		for range cards {
+			share.Rank = len(shares)
+			shares = append(shares, share)
 		}
 	}
 	return shares, nil

@@ -66,5 +66,38 @@ func TestBuildsForSeveralGPUs(t *testing.T) {
 	clitest.Run(t, "", "inspect", plan, "--memory", "--tp", "4").Refused(t, 1, "not built for 4 GPUs together: build it with llmc build --tp 4")
 	clitest.Run(t, "", append(build, "--tp", "4")...).Refused(t, 1, "4 cards: cache kv has 2 KV heads, which the cards share evenly")
 	clitest.Run(t, "", append(build, "--tp", "17")...).Refused(t, 1, "tp is 17: a model is shared by 2 to 16 GPUs")
-	clitest.Run(t, "", append(build, "--pp", "2")...).Refused(t, 1, "--pp 2 is not there yet for GPUs")
+	clitest.Run(t, "", append(build, "--pp", "5")...).Refused(t, 1, "target sm80: pp 5: the model can be cut between layers of its cache in 3 places, which is too few: take tp")
+}
+
+// TestStagesOfGPUs wants what each GPU of a pipeline has to be told, of a plan that nothing was built for it.
+func TestStagesOfGPUs(t *testing.T) {
+	plan := filepath.Join(t.TempDir(), "stages.plan")
+	build := []string{"build", "../../testdata/demo", "--arch", "sm80", "--tp", "2", "-o", plan, "--json"}
+	var without, with struct {
+		Digest string
+		Ranks  []rankShare
+	}
+	clitest.Run(t, "", build...).JSON(t, &without)
+	clitest.Run(t, "", append(build, "--pp", "2")...).JSON(t, &with)
+	if with.Digest == "" || with.Digest != without.Digest || len(with.Ranks) != 4 || with.Ranks[1].SentBytes == 0 || with.Ranks[3].SentBytes != 0 {
+		t.Fatalf("%+v, for a pipeline %+v", without, with)
+	}
+	type memory struct {
+		WeightBytes int64 `json:"weight_bytes"`
+		KVBytes     int64 `json:"kv_bytes_per_token"`
+		Pages       int64 `json:"kv_pages"`
+		Layers      int
+	}
+	var one memory
+	var several struct{ Stages []memory }
+	clitest.Run(t, "", "inspect", plan, "--memory", "--tp", "2", "--json").JSON(t, &one)
+	clitest.Run(t, "", "inspect", plan, "--memory", "--tp", "2", "--pp", "2", "--json").JSON(t, &several)
+	if len(several.Stages) != 2 {
+		t.Fatalf("%+v", several)
+	}
+	a, b := several.Stages[0], several.Stages[1]
+	if a.KVBytes+b.KVBytes != one.KVBytes || a.Layers+b.Layers != 4 || a.Pages != b.Pages || a.WeightBytes != with.Ranks[0].WeightBytes || b.WeightBytes != with.Ranks[2].WeightBytes {
+		t.Errorf("of stages %+v, of one %+v, said by the build %+v", several, one, with.Ranks)
+	}
+	clitest.Run(t, "", "inspect", plan, "--memory", "--tp", "2", "--pp", "2").Done(t)
 }

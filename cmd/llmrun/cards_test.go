@@ -17,9 +17,11 @@ func TestCardsGenerate(t *testing.T) {
 	}
 	var one, two generatedJSON
 	clitest.Run(t, "", args("1")...).JSON(t, &one)
-	clitest.Run(t, "", args("2")...).JSON(t, &two)
-	if len(one.Tokens) != 3 || !slices.Equal(one.Tokens, two.Tokens) {
-		t.Errorf("one card answers %v, two %v", one.Tokens, two.Tokens)
+	for _, several := range [][]string{args("2"), args("1", "--pp", "2"), args("2", "--pp", "2")} {
+		clitest.Run(t, "", several...).JSON(t, &two)
+		if len(one.Tokens) != 3 || !slices.Equal(one.Tokens, two.Tokens) {
+			t.Errorf("one card answers %v, %v %v", one.Tokens, several, two.Tokens)
+		}
 	}
 	for _, c := range []struct {
 		exit int
@@ -28,7 +30,8 @@ func TestCardsGenerate(t *testing.T) {
 	}{
 		{1, args("4"), "sm80 is built for one GPU alone, 2 together, not for 4; build it with llmc build --arch sm80 --tp 4"},
 		{2, args("17"), "at most 16 GPUs share a model"},
-		{2, args("2", "--pp", "2"), "GPUs share layers with --tp"},
+		{2, args("2", "--pp", "9"), "--tp 2 and --pp 9 on device emu: at most 16 GPUs share a model"},
+		{1, args("1", "--pp", "5"), "pp 5: the model can be cut between layers of its cache in 3 places, which is too few: take tp"},
 		{1, []string{"serve", plan, "--device", "emu", "--tp", "2", "--max-loras", "1"}, "adapters beside a model that several GPUs share are not there yet"},
 		{1, []string{"generate", plan, "--tp", "2", "--tokens", "1"}, "the plan has no program for a CPU, it has sm80: build it with --arch native; 2 GPUs share it with --device cuda"},
 		{1, []string{"serve", plan, plan + "2", "--device", "emu", "--tp", "2"}, "--tp and --pp split one plan"},

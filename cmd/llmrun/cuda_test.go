@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -126,5 +127,35 @@ func TestServeLosesItsDevice(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("the process does not say %q but\n%s", want, text)
 		}
+	}
+}
+
+// TestMachinesWithGPUs runs the same command as on two machines with a GPU each, whose driver is emulated, and wants the first to say how rows go from one to the other.
+func TestMachinesWithGPUs(t *testing.T) {
+	plan, port := buildFor(t, "sm80"), freePort(t)
+	args := []string{"generate", plan, "--device", "cuda", "--tokens", "1,2,3", "--max-tokens", "3", "--ignore-eos", "--json"}
+	out, err := onDriver(t, emulated.Faults{}, args...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := rankTokens(t, string(out))
+	var processes []*exec.Cmd
+	for node := range 2 {
+		processes = append(processes, onDriver(t, emulated.Faults{}, machineArgs(args, port, node, "--pp", "2")...))
+	}
+	if got := rankTokens(t, runRanks(t, processes)); !slices.Equal(got, want) {
+		t.Errorf("tokens %v, want %v", got, want)
+	}
+	for node := range 2 {
+		processes[node] = onDriver(t, emulated.Faults{}, machineArgs(args, port, node, "--pp", "2", "--rank-transport", "nccl")...)
+	}
+	if err := processes[1].Start(); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := processes[0].CombinedOutput(); err == nil || !strings.Contains(string(text), "--rank-transport nccl: NCCL is not there: libnccl.so.2") {
+		t.Errorf("%v: %s", err, text)
+	}
+	if err := processes[1].Wait(); err == nil {
+		t.Error("the other machine ends as if nothing were wrong")
 	}
 }

@@ -65,6 +65,7 @@ func (f *draftFlags) shareKV(path, device string, s *engine.Settings) (engine.Se
 		return *s, err
 	}
 	of := *s
+	of.Stages = 1 // all of its layers are on the GPUs of the first stage that is here
 	s.KVBytes, of.KVBytes = own, drafts
 	return of, nil
 }

@@ -24,13 +24,16 @@ import (
 	"llmc/runtime"
 	"llmc/runtime/comm"
 	"llmc/runtime/device/cpu"
+	"llmc/runtime/device/gpu"
 	"llmc/runtime/launch"
 )
 
 // rankFlags say among how many ranks a model is split, and where they are.
 type rankFlags struct {
 	ranks      partition.Ranks
-	cards      int // GPUs of this process that share the model, in place of ranks; 0: none is said
+	cards      int // GPUs that share each layer, in place of ranks; 0: none is said
+	stages     int // groups of so many that have some of the layers each; ranks are the machines then
+	device     string
 	nodes      int
 	node       int
 	leader     string
@@ -39,21 +42,29 @@ type rankFlags struct {
 	timeout    time.Duration
 
 	world   launch.World
-	split   *cpu.Split // of this process, once it has met the others
+	group   *comm.Group // of this process, once it has met the others
 	started *launch.Processes
 }
 
 func (f *rankFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.IntVar(&f.ranks.TP, "tp", 1, "what shares each layer: on the cpu device so many processes, by columns of products, heads of attention and experts; on device cuda so many GPUs, of a plan that was built with this --tp")
-	flags.IntVar(&f.ranks.PP, "pp", 1, "groups of processes that have some of the layers each, one behind the other, on the cpu device")
+	flags.IntVar(&f.ranks.PP, "pp", 1, "groups of processes, or on device cuda of GPUs, that have some of the layers each, one behind the other")
 	flags.IntVar(&f.nodes, "nnodes", 0, "machines among which the processes are shared evenly; the same command runs on each (default: what mpirun, Slurm or LeaderWorkerSet say, or this one)")
 	flags.IntVar(&f.node, "node-rank", 0, "which of the machines this one is, 0 being the one that serves")
 	flags.StringVar(&f.leader, "leader-addr", "", "HOST:PORT at which the processes meet the first one")
-	flags.StringVar(&f.transport, "rank-transport", "auto", "what carries bytes between processes: shm (memory that those of one machine share), tcp, or auto: shm where it can be")
+	flags.StringVar(&f.transport, "rank-transport", "auto", "what carries bytes between processes: shm (memory that those of one machine share), tcp, or auto: shm where it can be; between GPUs of several machines nccl, which auto takes where all have it")
 	flags.StringVar(&f.secretFile, "rank-secret-file", "", "file with the secret by which processes of several machines know each other (default: LLMRUN_RANK_SECRET)")
 	flags.DurationVar(&f.timeout, "rank-timeout", comm.DefaultTimeout, "how long a process may stand still in a step before the others give up")
-	cli.CompleteFlag(cmd, "rank-transport", comm.Transports...)
+	cli.CompleteFlag(cmd, "rank-transport", transports...)
+}
+
+// transports are the values of --rank-transport.
+var transports = append(slices.Clone(comm.Transports), gpu.TransportNCCL)
+
+// machines are what GPUs of several machines have of each other.
+func (f *rankFlags) machines(group *comm.Group) *gpu.Machines {
+	return &gpu.Machines{Group: group, Transport: f.transport}
 }
 
 // several tells whether the model is split.
@@ -62,18 +73,20 @@ func (f *rankFlags) several() bool { return f.ranks.Size() > 1 }
 // check refuses what can not be, and finds out which process this is.
 func (f *rankFlags) check(device string) (err error) {
 	switch {
+	case f.cards > 0: // it has looked before
+		return nil
 	case f.ranks.TP < 1 || f.ranks.PP < 1 || f.ranks.TP > partition.MaxRanks || f.ranks.PP > partition.MaxRanks || f.ranks.Size() > partition.MaxRanks:
 		return cli.Usagef("--tp is %d and --pp %d: must be at least 1 each, and %d together at most", f.ranks.TP, f.ranks.PP, partition.MaxRanks)
-	case !slices.Contains(comm.Transports, f.transport):
-		return cli.Usagef("--rank-transport is %q: must be one of %s", f.transport, strings.Join(comm.Transports, ", "))
+	case !slices.Contains(transports, f.transport):
+		return cli.Usagef("--rank-transport is %q: must be one of %s", f.transport, strings.Join(transports, ", "))
+	case f.transport == gpu.TransportNCCL && (device == "auto" || device == (cpu.Device{}).Name()):
+		return cli.Usagef("--rank-transport nccl is for GPUs of several machines (--device cuda): processes on processors take shm or tcp")
 	case f.timeout <= 0:
 		return cli.Usagef("--rank-timeout is %v: must be above 0", f.timeout)
 	case !f.several() && (f.nodes > 1 || f.node > 0 || f.leader != ""):
 		return cli.Usagef("--nnodes, --node-rank and --leader-addr are for --tp and --pp: with one process there is nothing to share; for copies of a model start a server each")
 	case !f.several():
 		return nil
-	case device != "auto" && device != (cpu.Device{}).Name():
-		return f.takeCards(device)
 	}
 	if f.world, err = launch.FromEnvironment(os.Getenv); err != nil {
 		return err
@@ -84,6 +97,11 @@ func (f *rankFlags) check(device string) (err error) {
 	if f.leader != "" {
 		f.world.Leader = f.leader
 	}
+	if device != "auto" && device != (cpu.Device{}).Name() {
+		if err := f.takeCards(device); err != nil {
+			return err
+		}
+	}
 	if os.Getenv(launch.EnvRank) != "" { // another rank of this machine started it
 		f.world.Leader = os.Getenv(launch.EnvLeader)
 	}
@@ -93,17 +111,17 @@ func (f *rankFlags) check(device string) (err error) {
 	return nil
 }
 
-// takeCards has GPUs of this process share the model, where processes do on processors.
+// takeCards has GPUs of this process share the model, where processes do on processors: those of a stage are on one machine, and each machine has as many stages.
 func (f *rankFlags) takeCards(device string) error {
+	nodes := max(1, f.world.Nodes)
 	switch {
-	case f.ranks.PP > 1:
-		return cli.Usagef("--pp %d on device %s: GPUs share layers with --tp, and have none to themselves yet; leave it out", f.ranks.PP, device)
-	case f.nodes > 1 || f.node > 0 || f.leader != "":
-		return cli.Usagef("--nnodes, --node-rank and --leader-addr on device %s: GPUs of one machine share a model, those of several not yet (NCCL)", device)
-	case f.ranks.TP > engine.MaxCards:
-		return cli.Usagef("--tp %d on device %s: at most %d GPUs share a model", f.ranks.TP, device, engine.MaxCards)
+	case f.ranks.PP%nodes != 0:
+		return cli.Usagef("--tp %d and --pp %d on device %s for %d machines (%s): the GPUs that share a layer are on one machine, and each machine has as many stages; give a --pp that is a multiple of %d",
+			f.ranks.TP, f.ranks.PP, device, nodes, f.world.By, nodes)
+	case f.ranks.Size()/nodes > engine.MaxCards:
+		return cli.Usagef("--tp %d and --pp %d on device %s: at most %d GPUs share a model", f.ranks.TP, f.ranks.PP, device, engine.MaxCards)
 	}
-	f.cards, f.ranks.TP = f.ranks.TP, 1
+	f.device, f.cards, f.stages, f.ranks = device, f.ranks.TP, f.ranks.PP, partition.Ranks{TP: 1, PP: nodes}
 	return nil
 }
 
@@ -151,10 +169,15 @@ func (f *rankFlags) meet(ctx context.Context, path string, threads int) (follows
 		return false, err
 	}
 	defer plan.Close()
-	if err := cpu.Divides(plan, f.ranks); err != nil {
-		return false, fmt.Errorf("%s: %w%s", path, err, f.cardsInstead(plan))
+	if f.cards == 0 {
+		if err := cpu.Divides(plan, f.ranks); err != nil {
+			return false, fmt.Errorf("%s: %w%s", path, err, f.cardsInstead(plan))
+		}
 	}
 	config := comm.Config{Size: f.ranks.Size(), Rank: f.world.Node * f.perNode(), Plan: plan.Digest(), Version: version.Full(), Transport: f.transport, Wait: comm.DefaultWait, Timeout: f.timeout}
+	if f.transport == gpu.TransportNCCL { // which carries rows alone
+		config.Transport = comm.Transports[0]
+	}
 	if config.Secret, err = f.secret(); err != nil {
 		return false, err
 	}
@@ -190,16 +213,16 @@ func (f *serveFlags) asRank(ctx context.Context, plans []string) error {
 
 // watchRanks ends the server when other ranks are lost while no step runs that would notice.
 func (f *rankFlags) watchRanks(lost chan<- error) {
-	if f.split == nil {
+	if f.group == nil {
 		return
 	}
 	go func() {
-		<-f.split.Group.Ended()
-		if errors.Is(f.split.Group.Err(), comm.ErrClosed) {
+		<-f.group.Ended()
+		if errors.Is(f.group.Err(), comm.ErrClosed) {
 			return
 		}
 		select {
-		case lost <- fmt.Errorf("%w; start again", f.split.Group.Err()):
+		case lost <- fmt.Errorf("%w; start again", f.group.Err()):
 		default: // a step was first
 		}
 	}()
@@ -216,7 +239,12 @@ func (f *rankFlags) follow(ctx context.Context, plan *engine.Plan, config comm.C
 	}
 	defer group.Close()
 	goruntime.GOMAXPROCS(goruntime.GOMAXPROCS(0) + threads)
-	err = cpu.Follow(context.WithoutCancel(ctx), plan, &cpu.Split{Ranks: f.ranks, Group: group}, threads)
+	ctx = context.WithoutCancel(ctx)
+	if f.cards > 0 {
+		err = runtime.Follow(ctx, plan, f.device, f.machines(group))
+	} else {
+		err = cpu.Follow(ctx, plan, &cpu.Split{Ranks: f.ranks, Group: group}, threads)
+	}
 	if err != nil {
 		return fmt.Errorf("rank %d: %w", config.Rank, err)
 	}
@@ -268,24 +296,27 @@ func (f *rankFlags) lead(ctx context.Context, config comm.Config) error {
 		}
 		return err
 	}
-	f.split = &cpu.Split{Ranks: f.ranks, Group: group}
+	f.group = group
 	return nil
 }
 
 // load loads a plan on all ranks, or on the device of the flags.
 func (f *rankFlags) load(path, device string, settings engine.Settings) (*runtime.Loaded, error) {
-	if f.split == nil {
+	switch {
+	case f.group == nil:
 		return runtime.Load(path, device, settings)
+	case f.cards > 0:
+		return runtime.LoadMachines(path, device, f.machines(f.group), settings)
 	}
-	return runtime.LoadOn(path, cpu.Device{Split: f.split}, settings)
+	return runtime.LoadOn(path, cpu.Device{Split: &cpu.Split{Ranks: f.ranks, Group: f.group}}, settings)
 }
 
 // exchanged is what this rank has exchanged with others so far.
 func (f *rankFlags) exchanged() comm.Traffic {
-	if f.split == nil {
+	if f.group == nil {
 		return comm.Traffic{}
 	}
-	return f.split.Group.Traffic()
+	return f.group.Traffic()
 }
 
 // tellExchanges says what exchanges have taken of a time that began with before.
@@ -296,13 +327,13 @@ func (f *rankFlags) tellExchanges(w io.Writer, before comm.Traffic, took time.Du
 	}
 	now.Time, now.Sent = now.Time-before.Time, now.Sent-before.Sent
 	fmt.Fprintf(w, "ranks: tp %d, pp %d, over %s: %d exchanges of %.1f us, %.1f %% of the time, waiting for slower ranks included; the first sent %.1f KiB in each\n", f.ranks.TP, f.ranks.PP,
-		f.split.Group.Transport(f.ranks.Size()-1), now.Exchanges, float64(now.Time.Microseconds())/float64(now.Exchanges), 100*now.Time.Seconds()/took.Seconds(), float64(now.Sent)/1024/float64(now.Exchanges))
+		f.group.Transport(f.ranks.Size()-1), now.Exchanges, float64(now.Time.Microseconds())/float64(now.Exchanges), 100*now.Time.Seconds()/took.Seconds(), float64(now.Sent)/1024/float64(now.Exchanges))
 }
 
 // close ends the group, and the ranks that this process has started.
 func (f *rankFlags) close() {
-	if f.split != nil {
-		f.split.Group.Close()
+	if f.group != nil {
+		f.group.Close()
 	}
 	if f.started != nil {
 		f.started.End(endPatience)
@@ -311,7 +342,7 @@ func (f *rankFlags) close() {
 
 // onePlan refuses what several ranks do not serve.
 func (f *rankFlags) onePlan(plans []string, repository string) error {
-	if (f.several() || f.cards > 1) && (len(plans) != 1 || repository != "") {
+	if (f.several() || f.cards*f.stages > 1) && (len(plans) != 1 || repository != "") {
 		return errors.New("--tp and --pp split one plan: a repository, or several plans, are not there yet for several ranks")
 	}
 	return nil

@@ -88,7 +88,7 @@ func (f *deviceFlags) resolved() (engine.Settings, error) {
 	if err := f.rankFlags.check(f.device); err != nil {
 		return s, err
 	}
-	s.Cards = f.cards
+	s.Cards, s.Stages = f.cards, f.stages
 	if f.several() && s.Threads == 0 {
 		s.Threads = f.threads()
 	}

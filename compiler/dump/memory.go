@@ -25,7 +25,8 @@ type MemorySettings struct {
 	Utilization  float64
 	// Adapters beside the model, on GPUs, and the rank of one at most: 0 for what the plan was built for.
 	MaxAdapters, AdapterRank int
-	Cards                    int // GPUs that share the model, of each of which the report then is; up to 1: one has all of it
+	Cards                    int // GPUs that share each layer, of each of which the report then is; up to 1: one has all of it
+	Stages                   int // groups of so many that have some of the layers each
 }
 
 // Memory says what a plan takes at given settings, from the plan alone. What GPUs take is the runtime's to say, to the byte.

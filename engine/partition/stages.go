@@ -148,7 +148,7 @@ func liveBytes(p *engine.Program) ([]int64, error) {
 	for i := range p.Launches {
 		l := &p.Launches[i]
 		for n, role := range engine.FindKernel(l.Kernel).Roles {
-			if o := l.Operands[n]; o.Kind == engine.OperandBuffer && !role.Writes {
+			if o := l.Operands[n]; o.Kind == engine.OperandBuffer && !role.Writes && !role.Scratch {
 				last[o.Index] = i
 			}
 		}

@@ -56,8 +56,10 @@ var importRules = []struct {
 	{"runtime/draft", []string{"engine", "runtime/kv"}},
 	{"runtime/metrics", []string{"engine", "runtime"}},
 	{"runtime/device/limits", []string{"engine"}},
-	{"runtime/device/devicetest", []string{"engine", "runtime", "runtime/sample", "runtime/sched"}},
-	{"runtime/device/cpu/...", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/amx", "internal/relative", "engine/...", "runtime/sample", "runtime/comm", "runtime/device/limits", "runtime/device/cpu/..."}},
+	{"runtime/device/wire", []string{"engine"}},
+	{"runtime/device/gpu", []string{"internal/...", "engine/...", "runtime/sample", "runtime/comm", "runtime/device/..."}},
+	{"runtime/device/devicetest", []string{"engine", "runtime", "runtime/comm", "runtime/sample", "runtime/sched"}},
+	{"runtime/device/cpu/...", []string{"internal/dtype", "internal/sym", "internal/quant", "internal/amx", "internal/relative", "engine/...", "runtime/sample", "runtime/comm", "runtime/device/limits", "runtime/device/wire", "runtime/device/cpu/..."}},
 	{"runtime/device/...", []string{"internal/...", "engine/...", "runtime/sample", "runtime/device/..."}},
 	{"runtime/...", []string{"internal/...", "engine/...", "runtime/..."}},
 

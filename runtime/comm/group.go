@@ -61,6 +61,9 @@ func (g *Group) Size() int { return len(g.links) }
 // Transport says what carries bytes to a rank: "shm", "tcp", or "" to itself.
 func (g *Group) Transport(rank int) string { return g.kinds[rank] }
 
+// Timeout is how long a rank may stand still.
+func (g *Group) Timeout() time.Duration { return g.timeout }
+
 // Traffic returns what has been exchanged so far.
 func (g *Group) Traffic() Traffic { return g.seen }
 

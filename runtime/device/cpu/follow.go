@@ -2,16 +2,15 @@ package cpu
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"unsafe"
 
 	"llmc/engine"
 	"llmc/runtime/comm"
 	"llmc/runtime/device/limits"
+	"llmc/runtime/device/wire"
 )
 
 // Follow is the life of a rank that is not the first: it loads the plan as the first says, computes its part of each step, and returns when the first ends, with an error if that was no
@@ -92,7 +91,7 @@ func (f *following) do(kind uint32, data []byte) error {
 	case tellRun:
 		return f.run(data)
 	case tellCopy:
-		pages, rest, err := takeInts(nil, data)
+		pages, rest, err := wire.TakeInts(nil, data)
 		if err != nil || len(pages) != 2 || len(rest) != 0 {
 			return errors.New("the first rank told no pages to copy")
 		}
@@ -109,7 +108,7 @@ func (f *following) run(data []byte) error {
 	}
 	function := f.m.functions[data[0]]
 	step := &f.step
-	if err := readStep(step, data[1:]); err != nil {
+	if err := wire.ReadStep(step, data[1:]); err != nil {
 		return err
 	}
 	if err := f.check(function, step); err != nil {
@@ -162,75 +161,4 @@ func decodeSettings(data []byte) (limits.Limits, error) {
 		return l, fmt.Errorf("the first rank told %d KV pages", l.Pages)
 	}
 	return l, nil
-}
-
-// appendStep appends what a rank that samples nothing needs of a step.
-func appendStep(to []byte, s *engine.Step) []byte {
-	for _, list := range stepLists(s) {
-		to = appendInts(to, *list)
-	}
-	rows := binary.LittleEndian.AppendUint32(to, uint32(len(s.Rows)))
-	for i := range s.Rows {
-		rows = binary.LittleEndian.AppendUint32(rows, uint32(s.Rows[i].Token))
-	}
-	rows = binary.LittleEndian.AppendUint32(rows, uint32(len(s.Soft)))
-	return append(rows, bytesOf(s.Soft)...)
-}
-
-// stepLists are the arrays of a step that all ranks read.
-func stepLists(s *engine.Step) []*[]int32 {
-	return []*[]int32{&s.IDs, &s.Positions, &s.RopeLen, &s.Slots, &s.Types, &s.SeqStart, &s.Context, &s.Pages, &s.PageStart, &s.Source.Length, &s.Source.Pages, &s.Source.Start}
-}
-
-// readStep reads what appendStep wrote.
-func readStep(s *engine.Step, data []byte) (err error) {
-	for _, list := range stepLists(s) {
-		if *list, data, err = takeInts((*list)[:0], data); err != nil {
-			return err
-		}
-	}
-	tokens, data, err := takeInts(nil, data)
-	if err != nil {
-		return err
-	}
-	s.Rows = s.Rows[:0]
-	for _, token := range tokens {
-		s.Rows = append(s.Rows, engine.Row{Token: token})
-	}
-	soft, data, err := takeInts(nil, data)
-	if err != nil || len(data) != 0 {
-		return errShortStep
-	}
-	s.Soft = s.Soft[:0]
-	for _, bits := range soft {
-		s.Soft = append(s.Soft, math.Float32frombits(uint32(bits)))
-	}
-	return nil
-}
-
-var errShortStep = errors.New("the first rank told a step that is cut off, or too long")
-
-// appendInts appends how many numbers there are, and the numbers.
-func appendInts(to []byte, list []int32) []byte {
-	return append(binary.LittleEndian.AppendUint32(to, uint32(len(list))), bytesOf(list)...)
-}
-
-// takeInts reads what appendInts wrote, and returns what is behind it.
-func takeInts(to []int32, data []byte) ([]int32, []byte, error) {
-	if len(data) < 4 {
-		return nil, nil, errShortStep
-	}
-	n := int(binary.LittleEndian.Uint32(data))
-	if data = data[4:]; n > len(data)/4 {
-		return nil, nil, errShortStep
-	}
-	for i := range n {
-		to = append(to, int32(binary.LittleEndian.Uint32(data[4*i:])))
-	}
-	return to, data[4*n:], nil
-}
-
-// bytesOf are numbers as they lie; targets of this package are little-endian.
-func bytesOf[T int32 | float32](list []T) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(list))), 4*len(list))
 }

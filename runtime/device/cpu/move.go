@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"llmc/engine"
+	"llmc/runtime/device/wire"
 )
 
 // PageFormat implements engine.PageMover. Programs of several targets lay keys and values out alike, but compute them in other orders.
@@ -45,7 +46,7 @@ func (m *model) planMoves() error {
 func (m *model) ReadPage(page int32, to []byte) error {
 	return m.movePage(page, to, m.kv.readPage, func(rank int, part []byte) error {
 		g := m.split.Group
-		if err := g.Send(rank, tellRead, appendInts(nil, []int32{page})); err != nil {
+		if err := g.Send(rank, tellRead, wire.AppendInts(nil, []int32{page})); err != nil {
 			return err
 		}
 		kind, data, err := g.Receive(rank, false, part[:0])
@@ -59,7 +60,7 @@ func (m *model) ReadPage(page int32, to []byte) error {
 // WritePage implements engine.PageMover.
 func (m *model) WritePage(page int32, from []byte) error {
 	return m.movePage(page, from, m.kv.writePage, func(rank int, part []byte) error {
-		return m.split.Group.Send(rank, tellWrite, append(appendInts(nil, []int32{page}), part...))
+		return m.split.Group.Send(rank, tellWrite, append(wire.AppendInts(nil, []int32{page}), part...))
 	})
 }
 
@@ -87,7 +88,7 @@ var _ engine.PageMover = (*model)(nil)
 
 // movePage does a rank's part of what the first one was asked to move.
 func (f *following) movePage(kind uint32, data []byte) error {
-	pages, part, err := takeInts(nil, data)
+	pages, part, err := wire.TakeInts(nil, data)
 	if err != nil || len(pages) != 1 {
 		return errors.New("the first rank told no page to move")
 	}

@@ -8,6 +8,7 @@ import (
 	"llmc/engine"
 	"llmc/engine/partition"
 	"llmc/runtime/comm"
+	"llmc/runtime/device/wire"
 )
 
 // Split makes a device one of several ranks, each of which computes a part of every step: see engine/partition. The first is the device that others use; the others Follow it.
@@ -49,8 +50,10 @@ func (m *model) divide() error {
 	if g := m.split.Group; g != nil && ranks.Size() != g.Size() {
 		return fmt.Errorf("tp %d and pp %d want %d ranks, there are %d", ranks.TP, ranks.PP, ranks.Size(), g.Size())
 	}
-	if ranks.PP > 1 && len(m.functions) > 1 {
-		return fmt.Errorf("pp %d: the plan has functions %v beside %s, and only one can be a pipeline: take tp", ranks.PP, m.Functions(), m.main.program.Func)
+	if len(m.functions) > 1 {
+		if err := partition.OnlySteps(ranks.PP, m.main.program.Func, m.Functions()); err != nil {
+			return err
+		}
 	}
 	weight := func(name string) *engine.WeightEntry {
 		entry, _, err := m.plan.Weight(name)
@@ -186,7 +189,7 @@ func (m *model) announce(f *function, step *engine.Step) error {
 	if m.rank() != 0 {
 		return nil
 	}
-	m.told = appendStep(append(m.told[:0], byte(slices.Index(m.functions, f))), step)
+	m.told = wire.AppendStep(append(m.told[:0], byte(slices.Index(m.functions, f))), step)
 	return m.tellOthers(tellRun, m.told)
 }
 
@@ -194,7 +197,7 @@ func (m *model) announceCopy(dst, src int32) error {
 	if m.split == nil || m.rank() != 0 {
 		return nil
 	}
-	return m.tellOthers(tellCopy, appendInts(nil, []int32{dst, src}))
+	return m.tellOthers(tellCopy, wire.AppendInts(nil, []int32{dst, src}))
 }
 
 // failed is what a failure of a step means: with other ranks, which wait for what this one should have computed, the end of all.

@@ -12,14 +12,15 @@ import (
 // peerAlready is the driver's answer where access to a peer has been enabled before: contexts are those of the process.
 const peerAlready = 704
 
-// openCards takes the first devices that the driver shows, and lets each reach the others' memory.
-func openCards(n int) (drivers []gpu.Driver, err error) {
+// openCards takes the first devices that the driver shows, and lets each reach the others' memory: those of a stage must.
+func openCards(cards, stages int) (drivers []gpu.Driver, err error) {
+	n := cards * stages
 	version, there, err := start()
 	if err != nil {
 		return nil, err
 	}
 	if there < n {
-		return nil, &absent{fmt.Sprintf("%d GPUs are to share the model (--tp), and the NVIDIA driver shows %d", n, there)}
+		return nil, &absent{fmt.Sprintf("%d GPUs are to share the model (--tp, --pp), and the NVIDIA driver shows %d", n, there)}
 	}
 	var devices []*device
 	defer func() {
@@ -44,7 +45,11 @@ func openCards(n int) (drivers []gpu.Driver, err error) {
 			if i == j {
 				continue
 			}
-			if err := d.reach(peer, i, j); err != nil {
+			err := d.reach(peer, i, j)
+			if errors.Is(err, errApart) && i/cards != j/cards {
+				continue // the driver copies what they hand on through the host's memory
+			}
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -52,11 +57,13 @@ func openCards(n int) (drivers []gpu.Driver, err error) {
 	return drivers, nil
 }
 
+var errApart = errors.New("does not reach the memory")
+
 // reach lets kernels of a device read and write the memory of another; the numbers are theirs in messages.
 func (d *device) reach(peer *device, from, to int) error {
 	can, err := d.number.CanAccessPeer(peer.number)
 	if err == nil && can == 0 {
-		return fmt.Errorf("GPU %d does not reach the memory of GPU %d, which those that share a model must (NVLink, or PCIe with peer access); CUDA_VISIBLE_DEVICES chooses others, --tp fewer", from, to)
+		return fmt.Errorf("GPU %d %w of GPU %d, which those that share layers must (NVLink, or PCIe with peer access); CUDA_VISIBLE_DEVICES chooses others, --tp fewer", from, errApart, to)
 	}
 	if err == nil {
 		err = d.inContext(func() error { return peer.context.EnablePeerAccess(0) })

@@ -44,7 +44,7 @@ func TestCardsAreRefused(t *testing.T) {
 		is      error
 		says    string
 	}{
-		{"too few", 4, 2, func(*emulated.Driver) {}, engine.ErrNoDevice, "4 GPUs are to share the model (--tp), and the NVIDIA driver shows 2"},
+		{"too few", 4, 2, func(*emulated.Driver) {}, engine.ErrNoDevice, "4 GPUs are to share the model (--tp, --pp), and the NVIDIA driver shows 2"},
 		{"apart", 2, 2, func(d *emulated.Driver) { d.Apart = true }, nil, "GPU 0 does not reach the memory of GPU 1"},
 		{"not built", 3, 3, func(*emulated.Driver) {}, nil, "sm80 is built for one GPU alone, 2 together, not for 3; build it with llmc build --arch sm80 --tp 3"},
 		{"a launch fails", 2, 2, func(d *emulated.Driver) { d.Faults = emulated.Faults{Launch: 30, Failure: 719} }, engine.ErrDeviceLost, "CUDA_ERROR_LAUNCH_FAILED"},

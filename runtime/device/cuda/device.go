@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -11,18 +12,21 @@ import (
 )
 
 // Device is the first NVIDIA GPU that the driver shows, or as many as the settings say; CUDA_VISIBLE_DEVICES chooses others.
-type Device struct{}
+type Device struct {
+	// Machines are those of a pipeline, of which this is one; nil: there are no others.
+	Machines *gpu.Machines
+}
 
 // Name returns "cuda".
 func (Device) Name() string { return "cuda" }
 
 // Load implements engine.Device.
-func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
-	if err := jit.Keep(settings.NoCodeCache); err != nil {
-		return nil, fmt.Errorf("a place for compiled code: %w; %s names another directory, or is \"%s\"", err, jit.Environment, jit.Off)
+func (d Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
+	if err := keepCode(settings); err != nil {
+		return nil, err
 	}
-	if settings.Cards > 1 {
-		return loadCards(plan, settings)
+	if settings.Cards > 1 || settings.Stages > 1 {
+		return d.loadCards(plan, settings)
 	}
 	driver, err := open()
 	if err != nil {
@@ -38,17 +42,42 @@ func (Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, e
 	return model, nil
 }
 
+// keepCode finds a place for code that the driver compiles, before it starts.
+func keepCode(settings engine.Settings) error {
+	if err := jit.Keep(settings.NoCodeCache); err != nil {
+		return fmt.Errorf("a place for compiled code: %w; %s names another directory, or is \"%s\"", err, jit.Environment, jit.Off)
+	}
+	return nil
+}
+
 // loadCards has the first GPUs share a model.
-func loadCards(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
-	drivers, err := openCards(settings.Cards)
+func (d Device) loadCards(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
+	drivers, err := d.drivers(settings)
 	if err != nil {
+		d.Machines.Fail(err)
 		return nil, err
 	}
-	model, err := gpu.LoadCards(plan, drivers, settings)
+	model, err := gpu.LoadCards(plan, drivers, settings, d.Machines)
 	if err != nil {
 		return nil, err // without a model that is not nil
 	}
 	return model, nil
+}
+
+// drivers are those of the cards that this machine has of a model.
+func (d Device) drivers(settings engine.Settings) ([]gpu.Driver, error) {
+	cards := max(settings.Cards, 1)
+	return openCards(cards, d.Machines.DriversHere(settings)/cards)
+}
+
+// Follow is the life of a machine that is not the first; see gpu.Follow.
+func (d Device) Follow(ctx context.Context, plan *engine.Plan) error {
+	return gpu.Follow(ctx, plan, d.Machines, func(settings engine.Settings) ([]gpu.Driver, error) {
+		if err := keepCode(settings); err != nil {
+			return nil, err
+		}
+		return d.drivers(settings)
+	})
 }
 
 // Open takes the GPU for kernels alone.

@@ -5,10 +5,12 @@ package cuda
 import (
 	"errors"
 	"runtime"
+	"sync/atomic"
 	"unsafe"
 
 	"gorgonia.org/cu"
 
+	"llmc/runtime/device/cuda/nccl"
 	"llmc/runtime/device/cuda/shim"
 	"llmc/runtime/device/gpu"
 )
@@ -23,6 +25,8 @@ type device struct {
 	queue    shim.Queue // what the driver does not know of yet
 	staging  staging
 	marks    marks
+	signals  signals
+	network  atomic.Pointer[nccl.Communicator] // nil: it is in none
 	pinned   []unsafe.Pointer
 	memory   []cu.DevicePtr
 	uploads  []*upload
@@ -95,6 +99,7 @@ func (d *device) Close() error {
 		return nil
 	}
 	d.retained = false
+	d.Leave()
 	for _, u := range d.uploads {
 		u.cancel()
 	}
@@ -128,6 +133,7 @@ func (d *device) release() error {
 		errs = append(errs, cu.MemFreeHost(p))
 	}
 	errs = append(errs, d.marks.release()...)
+	errs = append(errs, d.signals.release()...)
 	for i := range d.stamps {
 		errs = append(errs, cu.DestroyEvent(&d.stamps[i]))
 	}

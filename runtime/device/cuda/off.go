@@ -9,4 +9,4 @@ const Built = false
 
 func open() (gpu.Driver, error) { return nil, ErrNotBuilt }
 
-func openCards(int) ([]gpu.Driver, error) { return nil, ErrNotBuilt }
+func openCards(int, int) ([]gpu.Driver, error) { return nil, ErrNotBuilt }

@@ -133,9 +133,9 @@ func (e edited) Load(ptx string) (gpu.Code, error) {
 }
 
 // serveOn runs steps of a plan on cards, in which one sequence grows by a prompt and then token by token.
-func serveOn(t *testing.T, plan *engine.Plan, drivers []gpu.Driver, steps int) error {
+func serveOn(t *testing.T, plan *engine.Plan, drivers []gpu.Driver, steps, stages int) error {
 	t.Helper()
-	model, err := gpu.LoadCards(plan, drivers, engine.Settings{MaxStepTokens: 8, MaxSequences: 2, MaxContext: 64, KVBytes: 1 << 20})
+	model, err := gpu.LoadCards(plan, drivers, engine.Settings{Stages: stages, MaxStepTokens: 8, MaxSequences: 2, MaxContext: 64, KVBytes: 1 << 20}, nil)
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func serveOn(t *testing.T, plan *engine.Plan, drivers []gpu.Driver, steps int) e
 func TestBrokenExchangesAreFound(t *testing.T) {
 	plan := plantest.Shared(t, compiler.Options{Quant: "bf16", Archs: []string{"sm80"}, Cards: []int{2}}, nil)
 	options := emu.Options{Races: true, Patience: 2 * time.Second}
-	if err := serveOn(t, plan, emu.OpenCards(options, 2), 3); err != nil {
+	if err := serveOn(t, plan, emu.OpenCards(options, 2), 3, 1); err != nil {
 		t.Fatalf("as it was built: %v", err)
 	}
 	for _, c := range []struct {
@@ -185,7 +185,7 @@ func TestBrokenExchangesAreFound(t *testing.T) {
 				drivers[i] = edited{drivers[i], t, c.from, c.to}
 			}
 			var f *emu.Fault
-			if err := serveOn(t, plan, drivers, 3); !errors.As(err, &f) || f.Kind != c.kind {
+			if err := serveOn(t, plan, drivers, 3, 1); !errors.As(err, &f) || f.Kind != c.kind {
 				t.Errorf("got %v", err)
 			}
 		})

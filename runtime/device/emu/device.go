@@ -18,6 +18,8 @@ type Device struct {
 	Pad     bool // every step to the size of its bucket, as drivers that run graphs want it
 	// Counted, if given, is told what each launch of an entry did.
 	Counted func(entry string, grid [3]uint32, c *Counts)
+	// Machines are those of a pipeline, of which this is one; nil: there are no others.
+	Machines *gpu.Machines
 }
 
 // Name returns "emu".
@@ -26,14 +28,9 @@ func (Device) Name() string { return "emu" }
 // Load implements engine.Device.
 func (d Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
 	d.Options.Workers = settings.Threads
-	if d.Card.Capability == 0 {
-		d.Card = ownCard()
-		for _, w := range plan.Weights() { // they stay where the file is mapped
-			d.Card.Memory += w.Bytes
-		}
-	}
+	d.describe(plan)
 	d.limitPages(plan, &settings)
-	if settings.Cards > 1 {
+	if settings.Cards > 1 || settings.Stages > 1 {
 		return d.loadCards(plan, settings)
 	}
 	model, err := gpu.Load(plan, &driver{options: d.Options, card: d.Card, ctas: d.CTAs, memory: NewMemory(), counted: d.Counted}, settings)
@@ -48,11 +45,7 @@ func (d Device) Load(plan *engine.Plan, settings engine.Settings) (engine.Model,
 
 // loadCards loads a plan that several cards share.
 func (d Device) loadCards(plan *engine.Plan, settings engine.Settings) (engine.Model, error) {
-	var drivers []gpu.Driver
-	for _, memory := range NewCards(settings.Cards) {
-		drivers = append(drivers, &driver{options: d.Options, card: d.Card, ctas: d.CTAs, memory: memory, counted: d.Counted})
-	}
-	model, err := gpu.LoadCards(plan, drivers, settings)
+	model, err := gpu.LoadCards(plan, d.drivers(settings), settings, d.Machines)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +53,34 @@ func (d Device) loadCards(plan *engine.Plan, settings engine.Settings) (engine.M
 		model.PadSteps()
 	}
 	return model, nil
+}
+
+// drivers are those of the cards that this machine has of a model.
+func (d Device) drivers(settings engine.Settings) (drivers []gpu.Driver) {
+	for _, memory := range NewCards(d.Machines.DriversHere(settings)) {
+		drivers = append(drivers, &driver{options: d.Options, card: d.Card, ctas: d.CTAs, memory: memory, counted: d.Counted})
+	}
+	return drivers
+}
+
+// Follow is the life of a machine that is not the first; see gpu.Follow.
+func (d Device) Follow(ctx context.Context, plan *engine.Plan) error {
+	d.describe(plan)
+	return gpu.Follow(ctx, plan, d.Machines, func(settings engine.Settings) ([]gpu.Driver, error) {
+		d.Options.Workers = settings.Threads
+		return d.drivers(settings), nil
+	})
+}
+
+// describe makes the card one with room for a plan's weights, which stay where the file is mapped, where nothing is said of it.
+func (d *Device) describe(plan *engine.Plan) {
+	if d.Card.Capability != 0 {
+		return
+	}
+	d.Card = ownCard()
+	for _, w := range plan.Weights() {
+		d.Card.Memory += w.Bytes
+	}
 }
 
 // limitPages keeps KV pages, which are the machine's memory, small where the settings leave them open.
@@ -113,6 +134,7 @@ type driver struct {
 	memory  *Memory
 	stamps  []time.Time // by number
 	counted func(entry string, grid [3]uint32, c *Counts)
+	signals signals
 }
 
 // Card implements gpu.Driver.

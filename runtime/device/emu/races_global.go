@@ -69,6 +69,10 @@ func (r *globalRaces) note(w *warp, lane int, addr uint64, size int, k accessKin
 func (r *globalRaces) tell(w *warp, lane int, addr uint64, other mark) {
 	g := w.cta.launch.Grid
 	n, card := w.cta.launch.mem.numberOf(other.cta - 1)
+	if n == w.cta.launch.mem.copies() {
+		w.failAddr(Race, lane, addr, "a copy%s touched it too, and nothing orders the two", card)
+		return
+	}
 	w.failAddr(Race, lane, addr, "CTA %d,%d,%d%s touched it too, nothing orders the two, and at least one is a plain write",
 		n%g[0], n/g[0]%g[1], n/g[0]/g[1], card)
 }

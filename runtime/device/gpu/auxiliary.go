@@ -37,8 +37,14 @@ func (a *auxiliary) queue(d Driver, things int64) error {
 	return nil
 }
 
-// found is where the device answers; see engine.FoundBest. The program samples.
+// found is where the device answers, or has the answers of the last stage; see engine.FoundBest. 0: nowhere.
 func (m *Model) found() uint64 {
 	b := m.sampling.found
+	if b == nil && m.stage.Stage != nil && m.stage.Found >= 0 {
+		b = &m.program.Buffers[m.stage.Found]
+	}
+	if b == nil {
+		return 0
+	}
 	return m.slots[b.Slot].Addr() + uint64(b.Offset)
 }

@@ -8,7 +8,7 @@ import (
 // newBeginner binds the entry that begins a step on the device; nil where the program has none. See engine.BeginStep.
 func (m *Model) newBeginner(code Code) (*auxiliary, error) {
 	a := m.program.FindAuxiliary(engine.BeginStep)
-	if a == nil || m.sampling.found == nil {
+	if a == nil || m.found() == 0 {
 		return nil, nil
 	}
 	return newAuxiliary(code, a, m.arrays.memory["ids"].Addr(), m.found(), 0, 0, uint64(m.info.Vocab))

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"llmc/engine"
+	"llmc/engine/partition"
 	"llmc/internal/sym"
 )
 
@@ -29,6 +30,12 @@ func capability(n int) string { return fmt.Sprintf("%d.%d", n/10, n%10) }
 // among those that its driver reads and its memory has room for, for as many cards as share the model. The settings' target, where there is one, is the only one to look at.
 // The error says in one line why none runs.
 func Choose(plan *engine.Plan, card Card, settings engine.Settings) ([]*engine.Program, error) {
+	programs, _, err := choose(plan, card, settings, 0)
+	return programs, err
+}
+
+// choose is Choose of the programs of a stage, where the settings say that there are several.
+func choose(plan *engine.Plan, card Card, settings engine.Settings, number int) ([]*engine.Program, *partition.Stage, error) {
 	var refusals []string
 	wanted := settings.Target
 	for _, name := range suited(plan.Targets(plan.Main()), wanted, card.Capability) {
@@ -38,21 +45,30 @@ func Choose(plan *engine.Plan, card Card, settings engine.Settings) ([]*engine.P
 		}
 		programs, err := plan.CardsPrograms(name, settings.Cards)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		var stage *partition.Stage
+		if settings.Stages > 1 {
+			stages, err := Stages(plan, programs, settings.Stages)
+			if err != nil {
+				return nil, nil, err
+			}
+			stage = stages[number]
+			programs = []*engine.Program{stage.Program}
 		}
 		refusal, err := card.refuse(plan, programs, settings.PageSize)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if refusal == "" {
-			return programs, nil
+			return programs, stage, nil
 		}
 		refusals = append(refusals, refusal)
 	}
 	if len(refusals) == 0 {
-		return nil, card.noProgram(plan.Targets(plan.Main()), wanted)
+		return nil, nil, card.noProgram(plan.Targets(plan.Main()), wanted)
 	}
-	return nil, fmt.Errorf("%v can not run the plan: %s", &card, strings.Join(refusals, "; "))
+	return nil, nil, fmt.Errorf("%v can not run the plan: %s", &card, strings.Join(refusals, "; "))
 }
 
 // noCards says that a target's programs are for other numbers of cards, and how to have them for this one.
@@ -174,7 +190,7 @@ func sharedMemory(programs []*engine.Program) int {
 
 // leastMemory is what the programs' weights take, and what steps of one token with one page of KV do.
 func leastMemory(plan *engine.Plan, programs []*engine.Program, pageSize int) (weights, rest int64, err error) {
-	if weights, err = weightBytes(plan, programs); err != nil {
+	if weights, err = WeightBytes(plan, programs); err != nil {
 		return 0, 0, err
 	}
 	settings := engine.Settings{PageSize: pageSize}

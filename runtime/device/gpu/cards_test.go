@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"llmc/engine"
 )
@@ -12,7 +13,7 @@ import (
 // newIdleCards are cards without models, to see what becomes of what they answer.
 func newIdleCards(t *testing.T, n int) *Cards {
 	t.Helper()
-	c := &Cards{errs: make([]error, n)}
+	c := &Cards{errs: make([]error, n), done: make(chan ended, n)}
 	for range n {
 		c.models, c.tasks = append(c.models, &Model{driver: &hostOnly{}}), append(c.tasks, make(chan task))
 	}
@@ -50,6 +51,43 @@ func TestCardsThatDisagree(t *testing.T) {
 	}
 	if later := c.together(func(int, *Model) error { return nil }); later != err {
 		t.Errorf("behind that: %v", later)
+	}
+}
+
+// TestCardsThatHang wants a card that waits on its device for one that has failed to be given up, with the reason of the one that failed, and nobody to wait for it when all is closed.
+func TestCardsThatHang(t *testing.T) {
+	defer func(was time.Duration) { patience = was }(patience)
+	patience = 20 * time.Millisecond
+	c, failed, never := newIdleCards(t, 3), errors.New("failed"), make(chan struct{})
+	err := c.together(func(card int, _ *Model) error {
+		if card == 1 {
+			return failed
+		}
+		<-never
+		return nil
+	})
+	if !errors.Is(err, engine.ErrDeviceLost) || !errors.Is(err, failed) {
+		t.Errorf("got %v", err)
+	}
+	close(never)
+	c.Close()
+}
+
+// TestStagesThatWait wants whoever waits for a card's queueing to be told why that does not come, and to wait again where cards refuse something alike.
+func TestStagesThatWait(t *testing.T) {
+	var n count
+	n.init()
+	failed := errors.New("failed")
+	n.fail(failed)
+	if err := n.wait(1); !errors.Is(err, failed) || !errors.Is(err, errWaited) || !errors.Is(err, engine.ErrDeviceLost) {
+		t.Errorf("got %v", err)
+	}
+	n.fail(nil)
+	waited := make(chan error)
+	go func() { waited <- n.wait(1) }()
+	n.add()
+	if err := <-waited; err != nil {
+		t.Error(err)
 	}
 }
 

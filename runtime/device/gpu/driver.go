@@ -82,6 +82,42 @@ type Upload interface {
 	Wait() error
 }
 
+// Linked is a Driver that others of its kind wait for, and copy from.
+type Linked interface {
+	// Signal queues the giving of signal n, when everything queued before it is done, and hands over what is queued. There are MostSignals.
+	Signal(n int) error
+	// WaitFor queues waiting for the signal that another driver has been told to give last, by that number. It has been told so.
+	WaitFor(other Driver, n int) error
+	// CopyFrom queues a copy of memory of another driver.
+	CopyFrom(other Driver, list []Moved) error
+}
+
+// MostSignals bounds the numbers of signals.
+const MostSignals = 4
+
+// Moved are bytes that lie at the same offset in memory of one driver and of another.
+type Moved struct {
+	To, From      Memory
+	Offset, Bytes int64
+}
+
+// Networked is a Driver that hands memory on to drivers of other machines by itself, in its turn with launches.
+type Networked interface {
+	// Network tells in a line why it can not; nil: it can.
+	Network() error
+	// NewNetwork makes up what the members of a network know it by.
+	NewNetwork() ([]byte, error)
+	// Join makes the driver one of so many members, and waits for all of them to come, or for stop.
+	Join(network []byte, rank, size int, stop <-chan struct{}) error
+	// SendTo queues the sending of ranges to a member, and ReceiveFrom the receiving: each comes back when it is queued. The other member does the other, with ranges as long.
+	SendTo(rank int, list []Moved) error
+	ReceiveFrom(rank int, list []Moved) error
+	// NetworkFailed tells what has gone wrong beside what is queued. It may be called at any time, as Leave.
+	NetworkFailed() error
+	// Leave ends what is being sent and received, whatever comes of it, and all that would be.
+	Leave()
+}
+
 // Timer is a Driver that can tell when what was queued was done, by a clock of the device.
 type Timer interface {
 	// Stamp queues the taking of time n, when everything queued before it is done. Numbers are small; a time may be taken again.

@@ -50,6 +50,9 @@ func (m *Model) takeFlights() error {
 
 // Foresees implements engine.Starter.
 func (m *Model) Foresees() bool {
+	if !m.stage.samples() {
+		return true // as the last stage does
+	}
 	return m.begin != nil && m.sampling.seats.counter != nil
 }
 
@@ -80,13 +83,7 @@ func (m *Model) Start(step *engine.Step, out []engine.Sampled) error {
 	if before != nil {
 		rows = len(before.step.Rows)
 	}
-	if err := m.limits.CheckBehind(step, out, rows); err != nil {
-		return err
-	}
-	if err := m.adapters.check(step); err != nil {
-		return err
-	}
-	if err := limits.CheckInserted(step, m.program.Func, m.soft); err != nil {
+	if err := m.checkStep(step, out, rows); err != nil {
 		return err
 	}
 	if before != nil && before.bound {
@@ -107,6 +104,17 @@ func (m *Model) Start(step *engine.Step, out []engine.Sampled) error {
 	return nil
 }
 
+// checkStep refuses a step that can not be, behind one in flight that samples so many rows.
+func (m *Model) checkStep(step *engine.Step, out []engine.Sampled, rows int) error {
+	if err := m.limits.CheckBehind(step, out, rows); err != nil {
+		return err
+	}
+	if err := m.adapters.check(step); err != nil {
+		return err
+	}
+	return limits.CheckInserted(step, m.program.Func, m.soft)
+}
+
 // resolve returns the step as it is run: of the size of its bucket where steps are padded, with the tokens of the step before, or the cells that will have
 // them, in place of its rows.
 func (m *Model) resolve(step *engine.Step, before *flight) *engine.Step {
@@ -123,13 +131,40 @@ func (m *Model) resolve(step *engine.Step, before *flight) *engine.Step {
 			run = &m.padded
 			run.Copy(step)
 		}
-		if before.answered {
-			run.IDs[i] = max(before.out[row].Token, 0) // what has sampled nothing ends: its next token is not looked at
+		if m.stage.cells != nil { // as the card that answers has it, so that all take the same ways
+			run.IDs[i] = m.stage.cells[row]
 		} else {
-			run.IDs[i] = -1 - before.asked.cell(row)
+			run.IDs[i] = before.next(row)
 		}
 	}
 	return run
+}
+
+// next is what an id becomes that stands for what a row samples: the token, or a number below 0 for the cell that will have it.
+func (f *flight) next(row int) int32 {
+	if f.answered {
+		return max(f.out[row].Token, 0) // what has sampled nothing ends: its next token is not looked at
+	}
+	return -1 - f.asked.cell(row)
+}
+
+// successors lists what ids of the next step become, by row of the step in flight, which is answered first where that has to be.
+func (m *Model) successors(list []int32) ([]int32, error) {
+	m.turn.Lock()
+	defer m.turn.Unlock()
+	if len(m.flights) == 0 {
+		return list, nil
+	}
+	before := m.flights[0]
+	if before.bound {
+		if m.land(before); before.err != nil {
+			return list, before.err
+		}
+	}
+	for row := range before.step.Rows {
+		list = append(list, before.next(row))
+	}
+	return list, nil
 }
 
 // begins queues a step, and the copies of what it finds.
@@ -142,7 +177,7 @@ func (m *Model) begins(f *flight, run *engine.Step) error {
 			return err
 		}
 	}
-	f.bound = !told || slices.Contains(f.asked.host[:rows], true) || slices.ContainsFunc(f.step.Rows, func(r engine.Row) bool { return r.Logits != nil })
+	f.bound = m.stage.samples() && (!told || slices.Contains(f.asked.host[:rows], true) || slices.ContainsFunc(f.step.Rows, func(r engine.Row) bool { return r.Logits != nil }))
 	m.adapters.begin(run)
 	if err := m.arrays.write(m.driver, run, f.block); err != nil {
 		return err
@@ -201,6 +236,9 @@ func (m *Model) land(f *flight) {
 // answer answers a step's rows with what the device found, and on the host where it found nothing. Logits are copied for rows that ask
 // for them or that the host answers.
 func (m *Model) answer(f *flight) error {
+	if !m.stage.samples() {
+		return nil
+	}
 	step, out, told := f.step, f.out, m.sampling.found != nil
 	if told {
 		f.asked.read(len(step.Rows))

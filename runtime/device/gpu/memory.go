@@ -86,7 +86,7 @@ func PlanMemory(plan *engine.Plan, programs []*engine.Program, card Card, settin
 	}
 	info := plan.Info()
 	m := &MemoryPlan{MemoryUse: engine.MemoryUse{Device: card.Name, Free: card.Memory}, PageBytes: kv.pageBytes}
-	if m.Weights, err = weightBytes(plan, programs); err != nil {
+	if m.Weights, err = WeightBytes(plan, programs); err != nil {
 		return nil, err
 	}
 	budget, err := m.budget(settings)

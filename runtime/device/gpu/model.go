@@ -26,6 +26,7 @@ type Model struct {
 	pool     *pool
 	adapters adapters
 	peers    peers
+	stage    stage
 	sampling sampling
 	persist  persistentChoice
 	begin    *auxiliary // nil where the program has no code for it
@@ -60,10 +61,11 @@ func Load(plan *engine.Plan, driver Driver, settings engine.Settings) (*Model, e
 // load plans first. While the weights are on their way, the rest is taken and everything that a step wants is made.
 func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 	card := m.driver.Card()
-	programs, err := Choose(plan, card, settings)
+	programs, cut, err := choose(plan, card, settings, m.stage.number)
 	if err != nil {
 		return err
 	}
+	m.stage.Stage = cut
 	m.setFunctions(programs)
 	if settings.Drafts > 0 && m.program.KeepsState() {
 		return engine.ErrNoDrafts
@@ -80,7 +82,11 @@ func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 		return err
 	}
 	m.limits = m.taken.Limits
-	m.buckets = m.program.Buckets(m.limits.MaxStepTokens)
+	whole := m.program
+	if cut != nil { // all stages run steps of one size
+		whole = cut.Whole
+	}
+	m.buckets = whole.Buckets(m.limits.MaxStepTokens)
 	m.sampler, m.logits, m.rowBytes = sample.New(m.info.Vocab), make([]float32, m.info.Vocab), make([]byte, 4*m.info.Vocab)
 	for _, f := range m.functions {
 		if f.types, err = typesOf(plan, f.program); err != nil {
@@ -95,6 +101,9 @@ func (m *Model) load(plan *engine.Plan, settings engine.Settings) error {
 		return err
 	}
 	if err := upload.Wait(); err != nil {
+		return err
+	}
+	if err := m.join(); err != nil {
 		return err
 	}
 	if err := m.peers.wait(); err != nil {

@@ -12,9 +12,12 @@ import (
 
 // peers is a model's part in a group of cards; the zero value is one card alone.
 type peers struct {
-	card    int
-	meeting *meeting // nil: there are no others
-	areas   []area
+	card     int       // number among all of the process
+	rank     int       // among those that share its layers
+	meeting  *meeting  // nil: there are no others
+	machines *Machines // nil: there is this one
+	cards    int       // of these
+	areas    []area
 }
 
 // area is where cards exchange rows of one kind: as many as a form of a step's sizes says. See engine.Peers.
@@ -64,14 +67,15 @@ func peersRows(p *engine.Program, l *engine.Launch) (rows sym.Dim, ok bool) {
 // take allocates the areas and the tables that launches read, for the largest step.
 func (p *peers) take(a allocator, functions []*function, l *limits.Limits) (err error) {
 	p.areas = findAreas(functions)
-	cards := functions[0].program.Cards
+	p.cards = functions[0].program.Cards
+	cards := p.cards
 	for i := range p.areas {
 		area := &p.areas[i]
 		rows, err := area.rows.Eval(largest(l))
 		if err != nil {
 			return err
 		}
-		area.layout = engine.NewPeers(p.card, cards, int(rows), area.rowBytes)
+		area.layout = engine.NewPeers(p.rank, cards, int(rows), area.rowBytes)
 		if area.memory, err = a.Alloc(fmt.Sprintf("exchange of %v rows", area.rows), area.layout.Bytes(cards)); err != nil {
 			return err
 		}
@@ -107,7 +111,7 @@ func (p *peers) meet(d Driver) error {
 		for _, word := range [engine.PeersWords]uint32{l.Card, l.Rows, l.RowBytes, l.Arrived, l.Parts} {
 			table = binary.LittleEndian.AppendUint32(table, word)
 		}
-		for _, areas := range all {
+		for _, areas := range all[p.card-p.rank:][:p.cards] {
 			table = binary.LittleEndian.AppendUint64(table, areas[i])
 		}
 		if err := a.table.Write(0, table); err != nil {
@@ -152,10 +156,32 @@ func (p *peers) leastPages(taken *MemoryPlan) error {
 	if err != nil {
 		return err
 	}
+	least := uint64(taken.Limits.Pages)
 	for _, pages := range all {
-		taken.Limits.Pages = min(taken.Limits.Pages, int(pages[0]))
+		least = min(least, pages[0])
 	}
+	if p.machines != nil {
+		if least, err = p.leastOfMachines(least); err != nil {
+			return err
+		}
+	}
+	taken.Limits.Pages = int(least)
 	taken.KV = taken.PageBytes * int64(taken.Limits.Pages)
 	taken.Limits.KVBytes = taken.KV
 	return nil
+}
+
+// leastOfMachines is the least of a number of all machines, whose first cards tell each other.
+func (p *peers) leastOfMachines(n uint64) (uint64, error) {
+	if p.card == 0 {
+		var err error
+		if n, err = p.machines.least(n); err != nil {
+			return 0, err
+		}
+	}
+	all, err := p.meeting.exchange(p.card, []uint64{n})
+	if err != nil {
+		return 0, err
+	}
+	return all[0][0], nil
 }

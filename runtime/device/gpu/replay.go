@@ -93,9 +93,15 @@ func (m *Model) warmUp() error {
 	return nil
 }
 
-// run queues the launches of a step in which rows want what flags say, between two times if steps are timed.
+// run queues the launches of a step in which rows want what flags say, between two times if steps are timed, and what other stages give and take.
 func (m *Model) run(step *engine.Step, flags uint32, padded bool) error {
-	return m.timed(func() error { return m.launch(step, flags, padded) })
+	if err := m.stage.begin(step); err != nil {
+		return err
+	}
+	if err := m.timed(func() error { return m.launch(step, flags, padded) }); err != nil {
+		return err
+	}
+	return m.stage.end(step)
 }
 
 // timed queues what queue does between two times if steps are timed.

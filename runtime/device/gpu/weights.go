@@ -64,8 +64,8 @@ func within(plan *engine.Plan, list []held) ([]int, error) {
 	return of, nil
 }
 
-// weightBytes is what the weights take that the programs read.
-func weightBytes(plan *engine.Plan, programs []*engine.Program) (int64, error) {
+// WeightBytes is what the weights take that the programs read.
+func WeightBytes(plan *engine.Plan, programs []*engine.Program) (int64, error) {
 	var ranges []Range
 	list := heldBy(programs)
 	of, err := within(plan, list)
@@ -167,7 +167,7 @@ func (m *Model) sendWeights(plan *engine.Plan, list []held) (Upload, error) {
 	}
 	constants, at, order := make([]Constant, len(list)), make([]int64, len(list)), []int(nil)
 	for i := range list {
-		if constants[i], at[i], err = list[i].constant(plan, m.peers.card); err != nil {
+		if constants[i], at[i], err = list[i].constant(plan, m.peers.rank); err != nil {
 			return nil, err
 		}
 		if of[i] < 0 {

@@ -22,9 +22,11 @@ type Driver struct {
 	Apart   bool // they do not reach each other's memory
 	Faults  Faults
 	Options emu.Options
+	NCCL    bool // there is one, for cards of this process
 	Idle    bool // kernels do nothing and there is no memory, only addresses: for measuring what the host does
 
 	mu        sync.Mutex
+	ran       *sync.Cond // some work of some stream
 	sticky    C.CUresult // what every call answers once a kernel has failed
 	fault     error      // of the kernel
 	cards     []*card
@@ -36,6 +38,8 @@ type Driver struct {
 	idle      idle
 	told      string                                       // CUDA_CACHE_PATH when the driver started
 	functions map[unsafe.Pointer]map[string]unsafe.Pointer // by module
+	networks  map[uint64]*network
+	groups    int // of calls of NCCL that are open
 }
 
 // Faults say what goes wrong. Numbers count from 1; 0: never.
@@ -46,6 +50,7 @@ type Faults struct {
 	OldCubins   bool          // code that is not PTX is refused
 	Launch      int           // this launch ends with Failure when it runs
 	Answer      int           // this copy to the host does
+	Deaf        bool          // streams do not wait for events
 	Failure     driver.Result
 }
 
@@ -55,13 +60,17 @@ type Counts struct {
 	Early                                                                                     int   // launches that may start before those before them have ended; in graphs they count once
 	Taken                                                                                     int64 // bytes of device memory that are in use
 	Peers                                                                                     int   // pairs of cards of which one may reach the other's memory
+	Handed                                                                                    int   // copies from another card's memory
+	Networked                                                                                 int   // sends and receives
 	Together                                                                                  int   // launches whose CTAs run at the same time; in graphs they count once
 }
 
 // New returns a driver whose card passes for a row of engine.Targets with all the memory that it has.
 func New(card gpu.Card) *Driver {
-	return &Driver{Card: card, Devices: 1, pinned: map[unsafe.Pointer]int{}, handles: map[unsafe.Pointer]any{},
+	d := &Driver{Card: card, Devices: 1, pinned: map[unsafe.Pointer]int{}, handles: map[unsafe.Pointer]any{},
 		functions: map[unsafe.Pointer]map[string]unsafe.Pointer{}}
+	d.ran = sync.NewCond(&d.mu)
+	return d
 }
 
 // installed is the driver that the calls reach.
@@ -71,6 +80,7 @@ var installed *Driver
 func (d *Driver) Install() error {
 	installed = d
 	d.takeCards()
+	d.installNetwork()
 	functions := map[string]unsafe.Pointer{}
 	for _, c := range unsafe.Slice((*C.emulated_call)(unsafe.Pointer(&C.emulated_calls)), int(C.emulated_count)) {
 		functions[C.GoString(c.symbol)] = c.function

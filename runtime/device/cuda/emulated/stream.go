@@ -8,6 +8,8 @@ import "C"
 import (
 	"time"
 	"unsafe"
+
+	"llmc/runtime/device/emu"
 )
 
 // work is something that a stream does when its turn has come.
@@ -16,7 +18,9 @@ type work func() C.CUresult
 // stream is what has been queued and not yet been waited for.
 type stream struct {
 	pending []work
-	done    int    // of all work ever queued
+	queued  int    // work so far
+	done    int    // of it
+	running bool   // by some thread
 	capture *graph // to which work goes instead, if not nil
 }
 
@@ -26,6 +30,7 @@ type event struct {
 	until  int // work of the stream
 	timed  bool
 	set    time.Time
+	known  emu.Clock // to the card, then
 }
 
 // queue appends work to a stream.
@@ -39,24 +44,29 @@ func (d *Driver) queue(s unsafe.Pointer, w work) C.CUresult {
 		return C.CUDA_SUCCESS
 	}
 	st.pending = append(st.pending, w)
+	st.queued++
 	return C.CUDA_SUCCESS
 }
 
 // run does what has been queued up to a place, while other calls are made: what a stream of one card does may wait for what one of another does.
 func (d *Driver) run(s *stream, until int) C.CUresult {
-	for s.done < until && len(s.pending) > 0 {
+	for s.done < until && d.sticky == 0 {
+		if s.running { // by another thread, for a stream that waits for this one
+			d.ran.Wait()
+			continue
+		}
 		w := s.pending[0]
-		s.pending = s.pending[1:]
-		s.done++
+		s.pending, s.running = s.pending[1:], true
 		d.mu.Unlock()
 		answer := w()
 		d.mu.Lock()
-		if answer != 0 {
+		s.running = false
+		if s.done++; answer != 0 {
 			d.sticky = answer
-			return answer
 		}
+		d.ran.Broadcast()
 	}
-	return C.CUDA_SUCCESS
+	return d.sticky
 }
 
 //export emulatedStream
@@ -85,7 +95,7 @@ func emulatedStreamSynchronize(s C.CUstream) C.CUresult {
 			return C.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
 		}
 		d.counts.Waits++
-		return d.run(st, st.done+len(st.pending))
+		return d.run(st, st.queued)
 	})
 }
 
@@ -112,10 +122,11 @@ func emulatedEventRecord(e C.CUevent, s C.CUstream) C.CUresult {
 		if !ok || !has {
 			return C.CUDA_ERROR_INVALID_HANDLE
 		}
-		ev.stream, ev.until, ev.set = st, st.done+len(st.pending)+1, time.Time{}
+		ev.stream, ev.until, ev.set = st, st.queued+1, time.Time{}
+		now := d.now
 		return d.queue(unsafe.Pointer(s), func() C.CUresult {
 			d.mu.Lock()
-			ev.set = time.Now()
+			ev.set, ev.known = time.Now(), now.memory.Clock()
 			d.mu.Unlock()
 			return C.CUDA_SUCCESS
 		})

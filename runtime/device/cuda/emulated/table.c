@@ -38,6 +38,8 @@ const emulated_call emulated_calls[] = {
 	{"cuStreamCreate", emulatedStream},
 	{"cuStreamDestroy_v2", emulatedStreamDestroy},
 	{"cuStreamSynchronize", emulatedStreamSynchronize},
+	{"cuStreamWaitEvent", emulatedStreamWait},
+	{"cuMemcpyPeerAsync", emulatedFromPeer},
 	{"cuEventCreate", emulatedEvent},
 	{"cuEventDestroy_v2", emulatedEventDestroy},
 	{"cuEventRecord", emulatedEventRecord},

@@ -4,6 +4,7 @@ package hardware_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"llmc/compiler"
@@ -40,6 +41,39 @@ func TestSharing(t *testing.T) {
 					devicetest.Cards(t, cuda.Device{}, plan, plan.Info().Vocab, 128, rounds, cards)
 				})
 			}
+		}
+	}
+}
+
+// TestStaging wants the bits of one GPU from as many as there are in stages: four in two of two, or two.
+func TestStaging(t *testing.T) {
+	card, rounds := theCard(t), 10
+	if onEmulator {
+		t.Skip("SKIPPED: the emulated driver has one card here; see runtime/device/cuda")
+	}
+	for _, target := range []string{"sm80", "sm90"} {
+		for _, cards := range []int{1, 2} {
+			t.Run(fmt.Sprintf("%s/%d", target, cards), func(t *testing.T) {
+				if row, err := engine.FindTarget(target); err != nil || !row.RunsOn(card.Capability) {
+					t.Skip("SKIPPED: this card does not run such programs")
+				}
+				options := compiler.Options{Quant: "bf16", Archs: []string{target}, NoFallback: true}
+				if cards > 1 {
+					options.Cards = []int{cards}
+				}
+				plan := plantest.Shared(t, options, nil)
+				model, err := cuda.Device{}.Load(plan, engine.Settings{Cards: cards, Stages: 2, MaxContext: 64})
+				if errors.Is(err, engine.ErrNoDevice) {
+					t.Skip("SKIPPED: ", err)
+				}
+				if err == nil {
+					err = model.Close()
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				devicetest.Stages(t, cuda.Device{}, plan, plan.Info().Vocab, 128, rounds, cards, 2)
+			})
 		}
 	}
 }

@@ -65,7 +65,17 @@ static CUresult clear(const llmc_command *c, const uint64_t *arguments, CUstream
 	return cuMemsetD8Async((CUdeviceptr)c->target, 0, c->bytes, stream);
 }
 
-static const runner runners[] = {[LLMC_LAUNCH] = launch, [LLMC_LAUNCH_TOGETHER] = launch_together, [LLMC_TO_DEVICE] = to_device, [LLMC_TO_HOST] = to_host, [LLMC_GRAPH] = graph, [LLMC_EVENT] = event, [LLMC_CLEAR] = clear};
+static CUresult wait(const llmc_command *c, const uint64_t *arguments, CUstream stream) {
+	(void)arguments;
+	return cuStreamWaitEvent(stream, (CUevent)(uintptr_t)c->handle, 0);
+}
+
+static CUresult from_peer(const llmc_command *c, const uint64_t *arguments, CUstream stream) {
+	(void)arguments;
+	return cuMemcpyPeerAsync((CUdeviceptr)c->target, (CUcontext)(uintptr_t)c->contexts[0], (CUdeviceptr)c->source, (CUcontext)(uintptr_t)c->contexts[1], c->bytes, stream);
+}
+
+static const runner runners[] = {[LLMC_LAUNCH] = launch, [LLMC_LAUNCH_TOGETHER] = launch_together, [LLMC_TO_DEVICE] = to_device, [LLMC_TO_HOST] = to_host, [LLMC_GRAPH] = graph, [LLMC_EVENT] = event, [LLMC_CLEAR] = clear, [LLMC_WAIT] = wait, [LLMC_FROM_PEER] = from_peer};
 
 CUresult llmc_submit(const llmc_command *commands, size_t n, const uint64_t *arguments, CUstream stream, size_t *done) {
 	for (*done = 0; *done < n; ++*done) {

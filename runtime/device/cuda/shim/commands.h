@@ -4,7 +4,7 @@
 
 #include "cuda.h"
 
-enum { LLMC_LAUNCH, LLMC_LAUNCH_TOGETHER, LLMC_TO_DEVICE, LLMC_TO_HOST, LLMC_GRAPH, LLMC_EVENT, LLMC_CLEAR };
+enum { LLMC_LAUNCH, LLMC_LAUNCH_TOGETHER, LLMC_TO_DEVICE, LLMC_TO_HOST, LLMC_GRAPH, LLMC_EVENT, LLMC_CLEAR, LLMC_WAIT, LLMC_FROM_PEER };
 enum { LLMC_MOST_ARGUMENTS = 64 };
 
 /* Fields that a kind does not use are 0. Pointers are numbers, so that Go may hold the list. */
@@ -15,6 +15,7 @@ typedef struct {
 	uint32_t first, count; /* arguments of a launch, in slots of 8 bytes */
 	uint64_t handle;       /* function, executable graph or event */
 	uint64_t target, source, bytes;
+	uint64_t contexts[2]; /* of target and source, where they are two devices' */
 } llmc_command;
 
 /* Gives n commands to a stream, one after the other; done is how many were taken. */

@@ -81,6 +81,24 @@ func (q *Queue) Event(e cu.Event, label string) {
 	q.add(C.llmc_command{kind: C.LLMC_EVENT, handle: C.uint64_t(uintptr(handle(&e)))}, label)
 }
 
+// Wait queues waiting for an event of any stream, as it was recorded last when the queue is submitted.
+func (q *Queue) Wait(e cu.Event, label string) {
+	q.add(C.llmc_command{kind: C.LLMC_WAIT, handle: C.uint64_t(uintptr(handle(&e)))}, label)
+}
+
+// Peer is memory of a device.
+type Peer struct {
+	Context cu.CUContext
+	Address uint64
+}
+
+// FromPeer queues a copy from another device's memory to that of the stream's.
+func (q *Queue) FromPeer(to, from Peer, bytes int64, label string) {
+	c := C.llmc_command{kind: C.LLMC_FROM_PEER, target: C.uint64_t(to.Address), source: C.uint64_t(from.Address), bytes: C.uint64_t(bytes)}
+	c.contexts = [2]C.uint64_t{C.uint64_t(uintptr(handle(&to.Context))), C.uint64_t(uintptr(handle(&from.Context)))}
+	q.add(c, label)
+}
+
 func (q *Queue) add(c C.llmc_command, label string) {
 	q.commands, q.labels = append(q.commands, c), append(q.labels, label)
 }
