@@ -9,6 +9,11 @@ import (
 	"testing"
 
 	"llmc/compiler"
+	"llmc/compiler/hf"
+	"llmc/compiler/models"
+	"llmc/engine"
+	"llmc/internal/dtype"
+	"llmc/ir/grad"
 )
 
 // TestTuningIsTheSameForAnyThreads builds a tuned plan with one thread and with two: the same bytes, which are not those of codes with the scales that they were chosen with.
@@ -67,5 +72,39 @@ func TestTuningIsRefused(t *testing.T) {
 		Calibration: &compiler.Calibration{Text: demoText(t), Method: "gptq-tuned", Open: openPlan}})
 	if err == nil || !strings.Contains(err.Error(), "has no derivative; take --method gptq") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestTapesGiveTheGoldens runs checkpoints by what differentiates them: the logits that transformers gives, of all positions where they are there, else of the last.
+func TestTapesGiveTheGoldens(t *testing.T) {
+	ran := 0
+	for _, g := range checkpoints(t) {
+		c, err := hf.Open(g.dir)
+		check(t, err)
+		m, err := models.Import(c, models.Options{KV: dtype.F32})
+		check(t, err)
+		f, p := m.Module.Func(engine.StepFunc), g.Prompts[2]
+		if grad.Check(f) == nil {
+			ran++
+			t.Run(filepath.Base(g.dir), func(t *testing.T) {
+				size, err := grad.Size(f, len(p.IDs))
+				check(t, err)
+				tape, err := grad.New(f, len(p.IDs), 2, make([]float32, size))
+				check(t, err)
+				logits, err := tape.Forward(compiler.CheckpointRows(c), p.IDs)
+				check(t, err)
+				got, want := logits.Data, p.Name+".logits_all"
+				if g.tensors.Tensor(want) == nil {
+					got, want = logits.Row(len(p.IDs)-1, logits.Stride), p.Name+".logits"
+				}
+				if most, _ := relative(got, g.tensor(t, want)); !(most <= 1e-4) {
+					t.Errorf("logits are off by %.2g of their range", most)
+				}
+			})
+		}
+		check(t, c.Close())
+	}
+	if ran < 10 {
+		t.Errorf("%d checkpoints have derivatives", ran)
 	}
 }

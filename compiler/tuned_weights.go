@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"llmc/compiler/calib"
-	"llmc/compiler/models"
 	"llmc/internal/quant"
 	"llmc/ir"
 )
@@ -27,14 +26,14 @@ const mostTuned = 1 << 15
 func (s *sequence) newTunedWeights(f *ir.Func) (*tunedWeights, error) {
 	t := &tunedWeights{sequence: s, scales: map[string]*tunedScales{}}
 	rows, total := map[string]int64{}, int64(0)
-	for cols, run := range productRuns(f) {
-		key := sourceKey(run.Source, cols)
-		format := s.formats[key]
-		if !tunable(format) || s.codes.stateOf(sourceRows{format, run.Source, cols, run.First, run.First + run.Rows}) != rowChosen {
+	for of, run := range productRuns(f) {
+		key := sourceKey(run.Source, of.cols)
+		if of.format = s.formats[key]; !tunable(of.format) || s.codes.stateOf(of) != rowChosen {
 			continue
 		}
 		if t.scales[key] == nil {
-			t.scales[key] = &tunedScales{format: format, cols: int(cols), each: format.Scales(int(cols)), columns: format.BoundColumns(int(cols))}
+			cols := int(of.cols)
+			t.scales[key] = &tunedScales{format: of.format, cols: cols, each: of.format.Scales(cols), columns: of.format.BoundColumns(cols)}
 		}
 		rows[key] = max(rows[key], run.First+run.Rows)
 	}
@@ -58,20 +57,21 @@ func (s *sequence) newTunedWeights(f *ir.Func) (*tunedWeights, error) {
 	return t, t.begin(f)
 }
 
-// productRuns are the rows of the matrices of products whose scales may be tuned, and how many columns they have.
-func productRuns(f *ir.Func) iter.Seq2[int64, ir.Run] {
-	return func(yield func(int64, ir.Run) bool) {
+// productRuns are the rows, in no format yet, of the matrices of products whose scales may be tuned, and where they come from.
+func productRuns(f *ir.Func) iter.Seq2[sourceRows, ir.Run] {
+	return func(yield func(sourceRows, ir.Run) bool) {
 		for _, op := range f.Ops {
 			if op.Kind.Name != "linear" {
 				continue
 			}
-			w := op.Arg("w").Weight
+			w, at := op.Arg("w").Weight, int64(0)
 			rows, cols, _ := w.Type.Matrix()
 			if rows > mostTuned {
 				continue
 			}
 			for run := range w.Recipe.Runs(cols, 0, rows) {
-				if sourceKey(run.Source, cols) != "" && !yield(cols, run) {
+				of := sourceRows{recipe: w.Recipe, cols: cols, first: at, last: at + run.Rows}
+				if at = of.last; sourceKey(run.Source, cols) != "" && !yield(of, run) {
 					return
 				}
 			}
@@ -86,17 +86,18 @@ func tunable(f *quant.Format) bool {
 
 // begin takes the scales that have been chosen.
 func (t *tunedWeights) begin(f *ir.Func) error {
-	for cols, run := range productRuns(f) {
-		of := t.scales[sourceKey(run.Source, cols)]
+	for rows, run := range productRuns(f) {
+		of := t.scales[sourceKey(run.Source, rows.cols)]
 		if of == nil {
 			continue
 		}
-		_, there, err := t.codes.load(sourceRows{of.format, run.Source, cols, run.First, run.First + run.Rows}, &t.block)
+		rows.format = of.format
+		_, there, err := t.codes.load(rows, &t.block)
 		if err == nil && !there {
 			err = errNotKept
 		}
 		if err != nil {
-			return fmt.Errorf("rows %d to %d of %s: %w", run.First, run.First+run.Rows, run.Source, err)
+			return fmt.Errorf("%s: %w", run.Source, err)
 		}
 		copy(of.now[run.First*int64(of.each):], t.block.Scales)
 	}
@@ -111,7 +112,7 @@ func (t *tunedWeights) Rows(w *ir.Weight, lo, hi int64, to []float32) error {
 		format = t.formatOfRows(w.Recipe, cols, lo, hi)
 	}
 	if format == nil || !format.Choosable() || format.Rows > 0 {
-		return models.ReadRows(t.build.checkpoint, w.Recipe, to, w.Type.Rank(), lo, hi)
+		return checkpointRows{t.build.checkpoint}.Rows(w, lo, hi, to)
 	}
 	_, chosen, err := t.codes.load(sourceRows{format, w.Recipe, cols, lo, hi}, &t.block)
 	switch {
@@ -120,7 +121,7 @@ func (t *tunedWeights) Rows(w *ir.Weight, lo, hi int64, to []float32) error {
 	case chosen:
 		t.putScales(w.Recipe, cols, lo, hi)
 	default: // of the nearest codes
-		if err := models.ReadRows(t.build.checkpoint, w.Recipe, to, w.Type.Rank(), lo, hi); err != nil {
+		if err := (checkpointRows{t.build.checkpoint}).Rows(w, lo, hi, to); err != nil {
 			return err
 		}
 		if err := format.Quantize(&t.block, to, int(cols)); err != nil {

@@ -182,7 +182,10 @@ func (t *tuning) see(p grad.Product) error {
 // checkpointRows reads weights by their recipes.
 type checkpointRows struct{ checkpoint *hf.Checkpoint }
 
-// Rows implements grad.Weights.
+// Rows implements grad.Weights. Recipes of vectors count their elements as rows.
 func (c checkpointRows) Rows(w *ir.Weight, lo, hi int64, to []float32) error {
+	if w.Type.Rank() == 1 {
+		lo, hi = lo*int64(len(to)), hi*int64(len(to))
+	}
 	return models.ReadRows(c.checkpoint, w.Recipe, to, w.Type.Rank(), lo, hi)
 }

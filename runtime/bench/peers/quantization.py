@@ -34,6 +34,7 @@ OWN = {
     "int4-g32 gptq-apart": ["--quant", "int4-g32", "--method", "gptq-apart", "--calib"],
     "int4-nested gptq": ["--quant", "int4-nested", "--calib"],
     "int4-g32 gptq": ["--quant", "int4-g32", "--calib"],
+    "int4-g32 gptq-tuned": ["--quant", "int4-g32", "--method", "gptq-tuned", "--calib"],
     "int4-g64 gptq": ["--quant", "int4-g64", "--calib"],
     "int4-g128 gptq": ["--quant", "int4-g128", "--calib"],
     "budget 5": ["--budget", "5", "--calib"],
