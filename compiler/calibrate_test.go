@@ -39,20 +39,26 @@ func (t tracerOfPlan) Close() error { _ = t.PartTracer.Close(); return t.plan.Cl
 type demoTask struct{ Prompt, Answer string }
 
 // demoTasks are enough for five windows.
-func demoTasks(t *testing.T) []demoTask {
+func demoTasks(t *testing.T) []demoTask { return allDemoTasks(t)[:75] }
+
+func allDemoTasks(t *testing.T) []demoTask {
 	t.Helper()
 	data, err := os.ReadFile("../testdata/demo/tasks.json")
 	check(t, err)
 	var tasks []demoTask
 	check(t, json.Unmarshal(data, &tasks))
-	return tasks[:75]
+	return tasks
 }
 
 // demoText is what the demo model was trained to read and write.
 func demoText(t *testing.T) string {
 	t.Helper()
+	return textOf(demoTasks(t))
+}
+
+func textOf(tasks []demoTask) string {
 	var text strings.Builder
-	for _, task := range demoTasks(t) {
+	for _, task := range tasks {
 		text.WriteString("<|im_start|>user\n" + task.Prompt + "<|im_end|>\n<|im_start|>assistant\n" + task.Answer + "<|im_end|>\n")
 	}
 	return text.String()

@@ -2,7 +2,6 @@ package compiler_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,19 +41,12 @@ func TestTuningComesNearer(t *testing.T) {
 	if os.Getenv("LLMC_LONG") == "" {
 		t.Skip("SKIPPED: LLMC_LONG=1 runs it")
 	}
-	data, err := os.ReadFile("../testdata/demo/tasks.json")
-	check(t, err)
-	var tasks []demoTask
-	check(t, json.Unmarshal(data, &tasks))
-	var text strings.Builder
-	for _, task := range tasks {
-		text.WriteString("<|im_start|>user\n" + task.Prompt + "<|im_end|>\n<|im_start|>assistant\n" + task.Answer + "<|im_end|>\n")
-	}
+	text := textOf(allDemoTasks(t))
 	for _, format := range []string{"int4-g128", "int4-g32-zp"} {
 		losses := map[string]float64{}
 		for _, method := range []string{"gptq", "gptq-tuned"} {
 			report, err := compiler.Build(t.Context(), compiler.Options{Model: "../testdata/demo", Out: filepath.Join(t.TempDir(), "x.plan"), Archs: []string{"x86-64-v3"}, Quant: format,
-				Calibration: &compiler.Calibration{Text: text.String(), Method: method, Open: openPlan}})
+				Calibration: &compiler.Calibration{Text: text, Method: method, Open: openPlan}})
 			check(t, err)
 			losses[method] = *report.Accuracy.Text.KL
 		}

@@ -34,14 +34,7 @@ func inverseRMS(x []float32, eps float64) float64 {
 }
 
 func (t *Tape) rmsNormBack(op *ir.Op) error {
-	w, err := t.vector(op.Arg("w"))
-	data, to := t.slopes[op.Result()], t.slope(op.Arg("x"))
-	if err != nil || data == nil || to == nil {
-		return err
-	}
-	g, x, out := t.matrix(data), t.matrix(t.values[op.Arg("x")]), t.matrix(to)
-	t.rows(func(m int) {
-		slopes, row, sum := g.Row(m, g.Stride), x.Row(m, x.Stride), out.Row(m, x.Stride)
+	return t.normBack(op, func(w, slopes, row, sum []float32) {
 		for at := 0; at < len(row); at += len(w) {
 			inverse, along := inverseRMS(row[at:at+len(w)], op.Float("eps")), 0.0
 			for i, f := range w {
@@ -53,6 +46,17 @@ func (t *Tape) rmsNormBack(op *ir.Op) error {
 			}
 		}
 	})
+}
+
+// normBack calls back with the weight and, for each token, the slopes of the results, x and where its slopes are added up.
+func (t *Tape) normBack(op *ir.Op, back func(w, slopes, row, sum []float32)) error {
+	w, err := t.vector(op.Arg("w"))
+	data, to := t.slopes[op.Result()], t.slope(op.Arg("x"))
+	if err != nil || data == nil || to == nil {
+		return err
+	}
+	g, x, out := t.matrix(data), t.matrix(t.values[op.Arg("x")]), t.matrix(to)
+	t.rows(func(m int) { back(w, g.Row(m, g.Stride), x.Row(m, x.Stride), out.Row(m, x.Stride)) })
 	return nil
 }
 
@@ -92,14 +96,7 @@ func centre(x []float32, eps float64) (mean, inverse float64) {
 }
 
 func (t *Tape) layerNormBack(op *ir.Op) error {
-	w, err := t.vector(op.Arg("w"))
-	data, to := t.slopes[op.Result()], t.slope(op.Arg("x"))
-	if err != nil || data == nil || to == nil {
-		return err
-	}
-	g, x, out := t.matrix(data), t.matrix(t.values[op.Arg("x")]), t.matrix(to)
-	t.rows(func(m int) {
-		slopes, row, sum := g.Row(m, g.Stride), x.Row(m, x.Stride), out.Row(m, x.Stride)
+	return t.normBack(op, func(w, slopes, row, sum []float32) {
 		mean, inverse := centre(row, op.Float("eps"))
 		all, along := 0.0, 0.0
 		for i, f := range w {
@@ -112,5 +109,4 @@ func (t *Tape) layerNormBack(op *ir.Op) error {
 			sum[i] += float32(inverse * (float64(slopes[i])*float64(f) - all/n - along/n*(float64(row[i])-mean)*inverse))
 		}
 	})
-	return nil
 }

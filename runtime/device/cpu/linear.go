@@ -80,7 +80,7 @@ func (l *linear) run(s *state, worker int) {
 	if l.set.SharesRows(&l.w, &l.x, rows) {
 		teams = max(1, min(s.workers, rows/teamRows))
 	}
-	team := ((worker+1)*teams - 1) / s.workers
+	team := owner(worker, s.workers, teams)
 	first, end := share(s.workers, team, teams)
 	from, to := share(rows, team, teams)
 	if from == to {
