@@ -37,7 +37,7 @@ func (t *tunedScales) add(row int64, w, slopes []float32) {
 // Adam's constants (Kingma and Ba 2015, arXiv:1412.6980), for steps that are few.
 const (
 	adamMean, adamSquares = 0.9, 0.95
-	// tuneRate is how far a step moves a scale at most, of it. It is less than half of what f16 tells apart: all of them together, not any one, take the model nearer.
+	// tuneRate is about how far a step moves a scale at most, of it. It is less than half of what f16 tells apart: all of them together, not any one, take the model nearer.
 	tuneRate = 2e-4
 	// tuneWarmup is the steps in which the rate grows; then it falls with a cosine.
 	tuneWarmup = 4

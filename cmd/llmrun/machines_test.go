@@ -42,12 +42,7 @@ func TestMachinesGenerateTheSame(t *testing.T) {
 				if c.env != nil {
 					cmd = clitest.Command(slices.Concat(args, c.args, []string{"--leader-addr", "127.0.0.1:" + port})...)
 				}
-				for _, v := range c.env {
-					if strings.Contains(v, "%d") {
-						v = fmt.Sprintf(v, node)
-					}
-					cmd.Env = append(cmd.Env, v)
-				}
+				cmd.Env = append(cmd.Env, launcherEnv(c.env, node)...)
 				processes = append(processes, cmd)
 			}
 			if got := rankTokens(t, runRanks(t, processes)); !slices.Equal(got, want) {

@@ -76,12 +76,7 @@ func TestLaunchersStartRanks(t *testing.T) {
 			var processes []*exec.Cmd
 			for rank := range 2 {
 				cmd := clitest.Command(append(slices.Clone(args), c.args...)...)
-				for _, v := range c.env {
-					if strings.Contains(v, "%d") {
-						v = fmt.Sprintf(v, rank)
-					}
-					cmd.Env = append(cmd.Env, v)
-				}
+				cmd.Env = append(cmd.Env, launcherEnv(c.env, rank)...)
 				processes = append(processes, cmd)
 			}
 			if got := rankTokens(t, runRanks(t, processes)); !slices.Equal(got, want) {
@@ -195,4 +190,15 @@ func TestRanksAreRefused(t *testing.T) {
 	} {
 		clitest.Run(t, "", c.args...).Refused(t, c.exit, c.want)
 	}
+}
+
+// launcherEnv is what a launcher says to the process of a number, which stands where a variable has %d.
+func launcherEnv(variables []string, number int) (env []string) {
+	for _, v := range variables {
+		if strings.Contains(v, "%d") {
+			v = fmt.Sprintf(v, number)
+		}
+		env = append(env, v)
+	}
+	return env
 }

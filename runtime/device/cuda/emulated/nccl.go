@@ -49,23 +49,17 @@ func (d *Driver) installNetwork() {
 }
 
 // LoseMessages has nothing that is sent from now on arrive.
-func (d *Driver) LoseMessages() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, n := range d.networks {
-		n.mu.Lock()
-		n.deaf = true
-		n.mu.Unlock()
-	}
-}
+func (d *Driver) LoseMessages() { d.eachNetwork(func(n *network) { n.deaf = true }) }
 
 // BreakNetworks has all members of all networks be told that a peer is gone.
-func (d *Driver) BreakNetworks() {
+func (d *Driver) BreakNetworks() { d.eachNetwork(func(n *network) { n.failed = true }) }
+
+func (d *Driver) eachNetwork(change func(n *network)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, n := range d.networks {
 		n.mu.Lock()
-		n.failed = true
+		change(n)
 		n.mu.Unlock()
 	}
 }

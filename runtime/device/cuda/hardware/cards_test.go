@@ -28,16 +28,7 @@ func TestSharing(t *testing.T) {
 						t.Skip("SKIPPED: this card does not run such programs")
 					}
 					plan := plantest.Shared(t, compiler.Options{Quant: format, Archs: []string{target}, NoFallback: true, Cards: []int{cards}}, nil)
-					model, err := cuda.Device{}.Load(plan, engine.Settings{Cards: cards, MaxContext: 64})
-					if errors.Is(err, engine.ErrNoDevice) {
-						t.Skip("SKIPPED: ", err)
-					}
-					if err == nil {
-						err = model.Close()
-					}
-					if err != nil {
-						t.Fatal(err)
-					}
+					loadsHere(t, plan, engine.Settings{Cards: cards, MaxContext: 64})
 					devicetest.Cards(t, cuda.Device{}, plan, plan.Info().Vocab, 128, rounds, cards)
 				})
 			}
@@ -62,18 +53,24 @@ func TestStaging(t *testing.T) {
 					options.Cards = []int{cards}
 				}
 				plan := plantest.Shared(t, options, nil)
-				model, err := cuda.Device{}.Load(plan, engine.Settings{Cards: cards, Stages: 2, MaxContext: 64})
-				if errors.Is(err, engine.ErrNoDevice) {
-					t.Skip("SKIPPED: ", err)
-				}
-				if err == nil {
-					err = model.Close()
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
+				loadsHere(t, plan, engine.Settings{Cards: cards, Stages: 2, MaxContext: 64})
 				devicetest.Stages(t, cuda.Device{}, plan, plan.Info().Vocab, 128, rounds, cards, 2)
 			})
 		}
+	}
+}
+
+// loadsHere skips a test where there are too few GPUs for the settings.
+func loadsHere(t *testing.T, plan *engine.Plan, settings engine.Settings) {
+	t.Helper()
+	model, err := cuda.Device{}.Load(plan, settings)
+	if errors.Is(err, engine.ErrNoDevice) {
+		t.Skip("SKIPPED: ", err)
+	}
+	if err == nil {
+		err = model.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
