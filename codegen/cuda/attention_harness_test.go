@@ -31,7 +31,8 @@ func (c shape) scale() float64 { return 1 / math.Sqrt(float64(c.dim)) }
 // history is a sequence: a query, a key and a value for each position and head.
 type history struct {
 	shape
-	q, k, v []float32 // [position][head][dim], as kernels see them
+	q, k, v []float32                // [position][head][dim], as kernels see them
+	given   struct{ k, v []float32 } // keys and values before they were stored
 	turned  func(key []float64, position, length int32)
 
 	scores, slope, sink []float32 // what shape says of them
@@ -54,6 +55,7 @@ func newHistory(c shape, length int, seed uint64) *history {
 	for i, x := range h.q {
 		h.q[i] = rounded(x)
 	}
+	h.given.k, h.given.v = slices.Clone(h.k), slices.Clone(h.v)
 	for _, numbers := range [][]float32{h.k, h.v} {
 		for row := range slices.Chunk(numbers, c.dim) {
 			kvPut(c.stored(), row, nil, nil)
@@ -354,8 +356,8 @@ func (w *workList) words(tokens, sequences int) []int32 {
 // fill writes the keys and values of a position to its page.
 func (a *attention) fill(page []byte, kv layout.PlainKV, h *history, p int) {
 	for head := range a.kv {
-		row, slot := h.k[(p*a.kv+head)*a.dim:][:a.dim], p%kv.PageSize
-		values := h.v[(p*a.kv+head)*a.dim:][:a.dim]
+		row, slot := h.given.k[(p*a.kv+head)*a.dim:][:a.dim], p%kv.PageSize
+		values := h.given.v[(p*a.kv+head)*a.dim:][:a.dim]
 		var keyScale, valueScale []byte
 		if kv.Scaled() {
 			keyScale, valueScale = page[kv.KScale(head, slot):], page[kv.VScale(head, slot):]

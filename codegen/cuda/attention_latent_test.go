@@ -24,12 +24,13 @@ func (c latentShape) dim() int { return c.rank + c.rope }
 type latentHistory struct {
 	latentShape
 	q, turning, rows []float32
+	given            []float32 // rows before they were stored
 }
 
 // newLatentHistory makes random numbers. The first channel that turns makes all scores negative, so that a hidden position that counts as zero outweighs
 // them.
 func newLatentHistory(c latentShape, length int, seed uint64) *latentHistory {
-	h := &latentHistory{c, randoms(length*c.heads*c.rank, seed, 1), randoms(length*c.heads*c.rope, seed+1, 1), randoms(length*c.dim(), seed+2, 1)}
+	h := &latentHistory{latentShape: c, q: randoms(length*c.heads*c.rank, seed, 1), turning: randoms(length*c.heads*c.rope, seed+1, 1), rows: randoms(length*c.dim(), seed+2, 1)}
 	for i, v := range h.q {
 		h.q[i] = rounded(v)
 	}
@@ -41,6 +42,9 @@ func newLatentHistory(c latentShape, length int, seed uint64) *latentHistory {
 	}
 	for row := range slices.Chunk(h.rows, c.dim()) {
 		row[c.rank] += 8
+	}
+	h.given = slices.Clone(h.rows)
+	for row := range slices.Chunk(h.rows, c.dim()) {
 		kvPut(c.cache, row, nil, nil)
 	}
 	return h
@@ -136,7 +140,7 @@ func (a *latentAttention) step(pageSize int, chunks ...latentChunk) [][]float32 
 			if kv.Scaled() {
 				scale = page[kv.KScale(0, slot):]
 			}
-			kvPut(kv.DType, slices.Clone(c.rows[p*c.dim():][:c.dim()]), page[kv.K(0, slot, 0):], scale)
+			kvPut(kv.DType, slices.Clone(c.given[p*c.dim():][:c.dim()]), page[kv.K(0, slot, 0):], scale)
 		}
 		start = append(start, int32(len(table)))
 		for p := c.from; p < c.to; p++ {

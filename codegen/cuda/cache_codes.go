@@ -3,31 +3,27 @@ package cuda
 import (
 	"llmc/codegen/ptx"
 	"llmc/internal/dtype"
+	"llmc/internal/quant"
 )
 
-// kvCodes is how a warp writes rows of codes: the same bits as internal/quant's formats of KV caches.
+// kvCodes is how a warp writes rows of codes: the same bits as internal/quant's formats of KV caches, but where two scales lose the same to the last place.
 type kvCodes struct {
-	most float64 // what the largest magnitude of a row becomes
 	// code gives the code of a number times the inverse of its row's scale, in the lowest byte.
 	code func(e *entry, x ptx.Reg) ptx.Reg
+	// level is the magnitude that a code stands for, where several scales are tried.
+	level func(e *entry, code ptx.Reg) ptx.Reg
 }
 
 var kvCodeWriters = map[dtype.Type]kvCodes{
-	dtype.I8:     {127, func(e *entry, x ptx.Reg) ptx.Reg { return e.Add(e.SatS8(ptx.Nearest, x), 128) }},
-	dtype.F8E4M3: {dtype.E4M3Max, (*entry).roundE4M3},
+	dtype.I8:     {code: func(e *entry, x ptx.Reg) ptx.Reg { return e.Add(e.SatS8(ptx.Nearest, x), 128) }},
+	dtype.F8E4M3: {(*entry).roundE4M3, (*entry).magnitudeE4M3},
 }
 
 // storeCodes writes a row that a warp holds, as codes with their scale, where at says.
 func (r *rope) storeCodes(all []channel, at func(then func(place kvPlace))) {
 	writer := kvCodeWriters[r.e.kv().DType]
-	most := r.e.Const(ptx.U32, 0)
-	for _, c := range all {
-		r.e.Into(most).Max(most, r.e.magnitude(c.value)) // channels that a lane has not are zero
-	}
-	amax := r.e.Redux("max", most).As(ptx.F32)
-	scale := r.e.Cvt(ptx.F16, r.e.Div(amax, writer.most))
-	wide := r.e.Cvt(ptx.F32, scale)
-	inverse := r.e.Select(r.e.Eq(wide, 0.0), 0.0, r.e.Div(1.0, wide))
+	scale := r.codeScale(all, writer)
+	inverse := r.inverse(scale)
 	at(func(place kvPlace) {
 		r.e.When(r.e.Eq(r.lane, 0)).St(place.scale, scale)
 		for _, c := range all {
@@ -36,6 +32,60 @@ func (r *rope) storeCodes(all []channel, at func(then func(place kvPlace))) {
 			r.only(c).St8(at, code)
 		}
 	})
+}
+
+// codeScale is the scale of a row, in f16: of those that the format tries the first that loses least.
+func (r *rope) codeScale(all []channel, writer kvCodes) (scale ptx.Reg) {
+	format, err := quant.KVOf(r.e.kv().DType)
+	if err != nil {
+		panic("cuda: " + err.Error()) // Target was asked, which knows them
+	}
+	most := r.e.Const(ptx.U32, 0)
+	for _, c := range all {
+		r.e.Into(most).Max(most, r.e.magnitude(c.value)) // channels that a lane has not are zero
+	}
+	top := r.e.Div(r.e.Redux("max", most).As(ptx.F32), float64(format.Most))
+	scale = r.e.Cvt(ptx.F16, top)
+	if len(format.Tries) == 1 {
+		return scale
+	}
+	least := r.loss(all, writer, scale)
+	for _, try := range format.Tries[1:] {
+		other := r.e.Cvt(ptx.F16, r.e.Mul(top, float64(try)))
+		loss := r.loss(all, writer, other)
+		better := r.e.Lt(loss, least)
+		scale = r.e.Select(better, other, scale)
+		least = r.e.Select(better, loss, least)
+	}
+	return scale
+}
+
+// loss is the sum of the squares of what a row loses with a scale.
+func (r *rope) loss(all []channel, writer kvCodes, scale ptx.Reg) ptx.Reg {
+	inverse, sum := r.inverse(scale), r.e.Const(ptx.F32, 0)
+	for _, c := range all {
+		x := r.e.Mul(c.value, inverse)
+		lost := r.e.Sub(writer.level(r.e, writer.code(r.e, x)), r.e.magnitude(x).As(ptx.F32))
+		if c.ok == (ptx.Reg{}) {
+			r.e.Into(sum).Fma(lost, lost, sum)
+		} else {
+			r.e.When(c.ok).Into(sum).Fma(lost, lost, sum)
+		}
+	}
+	wide := r.e.Cvt(ptx.F32, scale)
+	return r.e.Mul(r.e.WarpReduce(sum, r.e.Add), r.e.Mul(wide, wide))
+}
+
+// inverse is what numbers are multiplied with to be in units of a scale.
+func (r *rope) inverse(scale ptx.Reg) ptx.Reg {
+	wide := r.e.Cvt(ptx.F32, scale)
+	return r.e.Select(r.e.Eq(wide, 0.0), 0.0, r.e.Div(1.0, wide))
+}
+
+// magnitudeE4M3 is that of a code as f32: its bits are those of a number of f16, 2^8 too small.
+func (e *entry) magnitudeE4M3(code ptx.Reg) ptx.Reg {
+	half := e.Cvt(ptx.U16, e.Shl(e.And(code, 0x7f), 7)).As(ptx.F16)
+	return e.Mul(e.Cvt(ptx.F32, half), 0x1p8)
 }
 
 // roundE4M3 rounds to e4m3 as dtype.F32ToE4M3 does, with integers where the target has no instruction for it. Only the magnitude of NaN is

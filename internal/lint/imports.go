@@ -16,7 +16,7 @@ var importRules = []struct {
 	{"internal/lint", nil},
 	{"internal/ptxas", []string{"internal/golden", "internal/cubin"}},
 	{"internal/cubin", nil},
-	{"internal/quant", []string{"internal/dtype"}},
+	{"internal/quant", []string{"internal/dtype", "internal/rotation"}},
 	{"internal/relative", nil},
 	{"internal/rotation", nil},
 	{"internal/tokenizer/...", []string{"internal/tokenizer/..."}},

@@ -32,12 +32,8 @@ func storedInCache(row []float32, cache *ir.Cache) error {
 	if !f.Scaled() {
 		return round(row, cache.DType)
 	}
-	codes := make([]uint16, cache.Dim)
 	for head := range slices.Chunk(row, int(cache.Dim)) {
-		scale := f.Codes(codes, head)
-		for i, code := range codes {
-			head[i] = f.Level(code) * scale
-		}
+		f.Keep(head, int(cache.Rank))
 	}
 	return nil
 }
