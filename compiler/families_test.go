@@ -87,7 +87,7 @@ func TestModelsPage(t *testing.T) {
 	codes := slices.Concat(codeFormats, verifyFormats)
 	slices.Sort(codes)
 	codes = slices.DeleteFunc(slices.Compact(codes), func(f string) bool { return f == "f32" || f == "bf16" })
-	fmt.Fprintf(&b, "\nCodes on CPUs: %s. Formats on GPUs: %s. KV caches of f32, bf16, f16, int8, int16 and fp8 (TestAttentionReferenceIsAttention of\nruntime/device/cpu/kernel, with windows, bounds, ALiBi and sinks; TestKVFormats).\n\n",
+	fmt.Fprintf(&b, "\nCodes on CPUs: %s. Formats on GPUs: %s. KV caches of f32, bf16, f16, int4, int8, int16 and fp8 (TestAttentionReferenceIsAttention of\nruntime/device/cpu/kernel, with windows, bounds, ALiBi and sinks; TestKVFormats).\n\n",
 		strings.Join(codes, ", "), strings.Join(emulatedFormats, ", "))
 	writeCodes(&b)
 	writeTexts(&b)

@@ -56,7 +56,7 @@ func TestKVFormatsOfCPUs(t *testing.T) {
 	for i, c := range []struct {
 		format       string
 		bytes, scale int
-	}{{"f32", 4, 0}, {"bf16", 2, 0}, {"f16", 2, 0}, {"fp8", 1, 2}, {"int8", 1, 2}, {"int16", 2, 2}} {
+	}{{"f32", 4, 0}, {"bf16", 2, 0}, {"f16", 2, 0}, {"fp8", 1, 2}, {"int8", 1, 2}, {"int16", 2, 2}, {"int4", 0, 2}} {
 		for j, model := range []string{"qwen3-v5", "qwen2-windows", "llama-longrope", "llama-dynamic"} {
 			target := targets[(i+j)%len(targets)]
 			t.Run(c.format+"/"+model+"/"+target, func(t *testing.T) {
@@ -67,7 +67,11 @@ func TestKVFormatsOfCPUs(t *testing.T) {
 				memory, err := dump.NewMemory(plan, program, dump.MemorySettings{})
 				check(t, err)
 				info := plan.Info()
-				if want := int64(2 * info.Layers * info.KVHeads * (info.HeadDim*c.bytes + c.scale)); info.HeadDim%16 == 0 && memory.KVTokenBytes != want {
+				want := int64(2 * info.Layers * info.KVHeads * (info.HeadDim*c.bytes + c.scale))
+				if c.bytes == 0 { // codes of a value lie in lines of 32
+					want += int64(info.Layers * info.KVHeads * (info.HeadDim + (info.HeadDim+31)/32*32) / 2)
+				}
+				if info.HeadDim%16 == 0 && memory.KVTokenBytes != want {
 					t.Errorf("a position takes %d bytes, want %d", memory.KVTokenBytes, want)
 				}
 				if v := verifiedPlan(t, cpu.Device{}, plan, "../testdata/"+dir); !v.OK || v.Compared < 4 {
@@ -83,10 +87,10 @@ func TestKVFormatsOfLatentRows(t *testing.T) {
 	const dir = "checkpoints/deepseek-v3-v5"
 	targets := cpuTargets()
 	for i, c := range []struct {
-		format, gpu  string // "": a target of CPUs
-		bytes, scale int    // that of a scale, of which those of a page's 16 positions fill a line together
-	}{{"f32", "", 4, 0}, {"bf16", "", 2, 0}, {"f16", "", 2, 0}, {"fp8", "", 1, 4}, {"int8", "", 1, 4}, {"int16", "", 2, 4},
-		{"f16", "sm80", 2, 0}, {"fp8", "sm80", 1, 4}, {"int8", "sm89", 1, 4}, {"fp8", "sm90", 1, 4}} {
+		format, gpu string // "": a target of CPUs
+		bits, scale int    // that of a scale in bytes, of which those of a page's 16 positions fill a line together
+	}{{"f32", "", 32, 0}, {"bf16", "", 16, 0}, {"f16", "", 16, 0}, {"fp8", "", 8, 4}, {"int8", "", 8, 4}, {"int16", "", 16, 4}, {"int4", "", 4, 4},
+		{"f16", "sm80", 16, 0}, {"fp8", "sm80", 8, 4}, {"int8", "sm89", 8, 4}, {"fp8", "sm90", 8, 4}} {
 		device, target := engine.Device(cpu.Device{}), targets[i%len(targets)]
 		if c.gpu != "" {
 			device, target = emu.Device{}, c.gpu
@@ -98,7 +102,7 @@ func TestKVFormatsOfLatentRows(t *testing.T) {
 			memory, err := dump.NewMemory(plan, program, dump.MemorySettings{})
 			check(t, err)
 			const rank, rope = 32, 8
-			width := (rank + rope) * c.bytes
+			width := (rank + rope) * c.bits / 8
 			if c.gpu != "" {
 				width = (width + 15) / 16 * 16
 			}

@@ -17,7 +17,7 @@ const packed = "f32 bf16 bf16s* e4m3s* u8 u8o* u4* q* iq4* nf4* fp4*"
 const activations = "f32 bf16 q16t q16g q8t q8g"
 
 // cpuCaches are the element types of caches; codes have a scale for each position and head.
-const cpuCaches = "f32 bf16 f16 f8e4m3 i8 i16"
+const cpuCaches = "f32 bf16 f16 f8e4m3 i8 i16 u4"
 
 // ropeKernel rotates rows that are no keys of a cache.
 func ropeKernel(device string) Kernel {

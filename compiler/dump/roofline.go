@@ -48,7 +48,7 @@ func rateBF16(n *engine.Nominal) float64 { return n.BF16 }
 func rateInt8(n *engine.Nominal) float64 { return n.Int8 }
 
 // rates says what products of plain numbers run at, and those of codes of a KV cache, which become f16 or words; those of quantized inputs run at rateInt8.
-var rates = map[dtype.Type]rate{dtype.F32: rateF32, dtype.BF16: rateBF16, dtype.F16: rateBF16, dtype.F8E4M3: rateBF16, dtype.I8: rateBF16, dtype.I16: rateBF16}
+var rates = map[dtype.Type]rate{dtype.F32: rateF32, dtype.BF16: rateBF16, dtype.F16: rateBF16, dtype.F8E4M3: rateBF16, dtype.I8: rateBF16, dtype.I16: rateBF16, dtype.U4: rateBF16}
 
 // kernelCost is how a kernel differs from one that reads and writes each operand once and multiplies no matrices.
 type kernelCost struct {

@@ -16,11 +16,11 @@ var kvForms = [256]struct {
 	scaled         bool  // elements are codes
 }{
 	dtype.F32: {1, 2, false}, dtype.BF16: {2, 2, false}, dtype.F16: {1, 2, false}, dtype.F8E4M3: {1, 4, true}, dtype.I8: {4, 4, true},
-	dtype.I16: {2, 2, true},
+	dtype.I16: {2, 2, true}, dtype.U4: {4, 8, true},
 }
 
 // KVTypes are the element types of caches that CPU kernels read.
-var KVTypes = []dtype.Type{dtype.F32, dtype.BF16, dtype.F16, dtype.F8E4M3, dtype.I8, dtype.I16}
+var KVTypes = []dtype.Type{dtype.F32, dtype.BF16, dtype.F16, dtype.F8E4M3, dtype.I8, dtype.I16, dtype.U4}
 
 // KV describes one layer's part of a page of the KV cache, or of several that lie together as one: for each KV head its keys, then its values.
 //
@@ -32,6 +32,9 @@ var KVTypes = []dtype.Type{dtype.F32, dtype.BF16, dtype.F16, dtype.F8E4M3, dtype
 // q is 2 for bf16 and i16, 4 for i8 and 1 for all others; Dp is Dim rounded up to even, or to 4 for codes of 8 bits, D16 rounded up to 16. Padding is zero. Who writes
 // position 2i of a bf16 page also zeroes V of position 2i+1. Codes of i8 have 128 added;
 // those of i16 are in units of 2^-13 of the scale.
+//
+// Codes of u4 lie as those of i8 in half as many bytes, which kernels make of them before they multiply (Opened). A line of 64 bytes of a key's channels 8i to
+// 8i+7, or of a value's channels 32i to 32i+31, has the first half of them in the lower halves of its bytes: Dp is rounded up to 8, D16 to 32.
 type KV struct {
 	DType    dtype.Type
 	PageSize int // positions, a multiple of 16
@@ -89,7 +92,7 @@ func (c KV) Values() int {
 // Pack returns how many elements share a lane.
 func (c KV) Pack() int { return int(kvForms[c.DType].pack) }
 
-// LaneBytes returns the size of a lane.
+// LaneBytes returns the size of a lane, of codes that share none.
 func (c KV) LaneBytes() int { return c.Pack() * c.DType.Size() }
 
 // Scaled tells whether elements are codes with a scale for each position.
@@ -101,11 +104,28 @@ func (c KV) DimK() int { return roundUp(c.Dim, max(1, int(kvForms[c.DType].chann
 // DimV returns the channels of a value that are stored.
 func (c KV) DimV() int { return roundUp(c.Values(), kvLanes) }
 
+// Halves tells whether a byte has the codes of two channels.
+func (c KV) Halves() bool { return c.DType == dtype.U4 }
+
+// Opened describes what kernels make of pages of codes that share bytes: codes of i8, of which nobody reads more than keys and values.
+func (c KV) Opened() KV {
+	if c.Halves() {
+		c.DType = dtype.I8
+	}
+	return c.sized()
+}
+
 // KPanelBytes returns the size of the keys of 16 positions of one head.
-func (c KV) KPanelBytes() int { return kvLanes * c.DimK() * c.DType.Size() }
+func (c KV) KPanelBytes() int { return kvLanes * c.DimK() * c.DType.Bits() / 8 }
 
 // VRowBytes returns the size of the values of Pack() positions of one head.
-func (c KV) VRowBytes() int { return c.DimV() * c.LaneBytes() }
+func (c KV) VRowBytes() int {
+	width := c.DimV()
+	if c.Halves() {
+		width = roundUp(width, 2*kvLanes)
+	}
+	return width * c.Pack() * c.DType.Bits() / 8
+}
 
 // sized returns c with its sizes.
 func (c KV) sized() KV {
@@ -128,9 +148,21 @@ func (c KV) HeadBytes() int { return c.head }
 // Bytes returns the size of one layer's part of a page.
 func (c KV) Bytes() int { return c.Heads * c.head }
 
-// K returns the offset of channel d of the key at slot (position within the page).
+// High tells whether the code of channel d of a key, or of a value, is the upper half of its byte.
+func (c KV) High(d int, value bool) bool {
+	half := c.Pack()
+	if value && c.Rank == 0 {
+		half = kvLanes
+	}
+	return c.Halves() && d/half%2 == 1
+}
+
+// K returns the offset of channel d of the key at slot (position within the page), or of the byte that it shares.
 func (c KV) K(head, slot, d int) int {
 	q := c.Pack()
+	if c.Halves() {
+		return head*c.head + slot/kvLanes*c.KPanelBytes() + (d/(2*q)*kvLanes+slot%kvLanes)*q + d%q
+	}
 	return head*c.head + slot/kvLanes*c.KPanelBytes() + ((d/q*kvLanes+slot%kvLanes)*q+d%q)*c.DType.Size()
 }
 
@@ -140,7 +172,11 @@ func (c KV) V(head, slot, d int) int {
 		return c.K(head, slot, d)
 	}
 	q := c.Pack()
-	return head*c.head + c.keys + slot/q*c.VRowBytes() + (d*q+slot%q)*c.DType.Size()
+	row := head*c.head + c.keys + slot/q*c.VRowBytes()
+	if c.Halves() {
+		return row + (d/(2*kvLanes)*kvLanes+d%kvLanes)*q + slot%q
+	}
+	return row + (d*q+slot%q)*c.DType.Size()
 }
 
 // KScale returns the offset of the scale of the key at slot.

@@ -19,6 +19,8 @@ func TestKVOffsetsAreDistinct(t *testing.T) {
 		{dtype.F16, 32, 2, 24, 32*24*2 + 32*32*2, (24*16 + 3*16 + 1) * 2, 32*24*2 + 3*32*2 + 2*2},
 		{dtype.I8, 32, 2, 5, 32*8 + 32*16 + 32*2*2, 8*16 + 1*4 + 3, 32*8 + 2*4 + 3},
 		{dtype.F8E4M3, 128, 2, 64, 128*64 + 128*64 + 128*2*2, 64*16 + 3*16 + 1, 128*64 + 3*64 + 2},
+		{dtype.U4, 32, 2, 40, 32*20 + 32*32 + 32*2*2, 16*20 + 1*4 + 3, 32*20 + 2*4 + 3},
+		{dtype.U4, 16, 2, 33, 16*20 + 16*32 + 16*2*2, 0, 16*20 + 2*4 + 3},
 		{dtype.BF16, 128, 2, 64, 128*64*2 + 128*64*2, 16*64*2 + ((1*16+1)*2+1)*2, 128*64*2 + 1*64*2*2 + 5*2},
 	} {
 		kv, err := NewKV(c.dtype, c.page, c.kv, c.dim)
@@ -46,11 +48,20 @@ func TestKVOffsetsAreDistinct(t *testing.T) {
 					}
 				}
 				for d := range kv.Dim {
-					for _, at := range []int{kv.K(h, s, d), kv.V(h, s, d)} {
-						if seen[at] || at < 0 || at%kv.DType.Size() != 0 || at+kv.DType.Size() > kv.Bytes() {
+					size := max(kv.DType.Size(), 1)
+					for i, at := range []int{kv.K(h, s, d), kv.V(h, s, d)} {
+						if seen[at] && !kv.Halves() || at < 0 || at%size != 0 || at+size > kv.Bytes() {
 							t.Fatalf("%+v: head %d slot %d channel %d at %d", kv, h, s, d, at)
 						}
-						seen[at] = true
+						if seen[at] = true; kv.Halves() {
+							if at = -2*at - 2; kv.High(d, i == 1) {
+								at++
+							}
+							if seen[at] {
+								t.Fatalf("%+v: head %d slot %d channel %d shares half a byte", kv, h, s, d)
+							}
+							seen[at] = true
+						}
 					}
 				}
 			}
@@ -84,9 +95,9 @@ func checkRuns(t *testing.T, kv KV, page int) {
 					t.Fatalf("%+v: head %d slot %d: run %d is %+v, not around %d", kv, head, slot, run, r, at)
 				}
 			}
-			within(0, kv.K(head, slot, kv.Dim-1), kv.DType.Size())
+			within(0, kv.K(head, slot, kv.Dim-1), max(kv.DType.Size(), 1))
 			if kv.Rank == 0 {
-				within(2, kv.V(head, slot, kv.Dim-1), kv.DType.Size())
+				within(2, kv.V(head, slot, kv.Dim-1), max(kv.DType.Size(), 1))
 			}
 			if kv.Scaled() {
 				within(1, kv.KScale(head, slot), plainScale)

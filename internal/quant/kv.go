@@ -198,7 +198,7 @@ var KVBounds = [7]float32{2, 4, 6, 8.5, 11, 14, 18}
 const kvSign = 8
 
 func kvInt4(x float32) (code uint16) {
-	if x < 0 {
+	if math.Signbit(float64(x)) {
 		code, x = kvSign, -x
 	}
 	for _, bound := range KVBounds {

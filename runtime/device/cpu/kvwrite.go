@@ -36,7 +36,7 @@ func bindKVWrite(b *binding) (runner, error) {
 func (w *kvWrite) run(s *state, worker int) {
 	lo, hi := shareTokens(s, worker)
 	for t := lo; t < hi; t++ {
-		storeKV(w.set, &w.layer, int(s.step.Slots[t]), w.k.row(t), w.v.row(t))
+		storeKV(w.set, s.scratch[worker], &w.layer, int(s.step.Slots[t]), w.k.row(t), w.v.row(t))
 	}
 }
 
@@ -55,12 +55,12 @@ func pairStart(slots []int32, i int) int {
 }
 
 // storeKV stores one token's keys and values of all heads; a negative slot is padding.
-func storeKV(set *kernel.Set, layer *kernel.Attention, slot int, k, v []float32) {
+func storeKV(set *kernel.Set, sc *kernel.Scratch, layer *kernel.Attention, slot int, k, v []float32) {
 	if slot < 0 {
 		return
 	}
 	span, at := layer.Span(slot)
-	set.StoreKV(layer.KV, span, at, k, v)
+	set.StoreKV(sc, layer.KV, span, at, k, v)
 }
 
 // ropeKV takes the joined projections apart: it normalises and turns q and k, stores k and v, and leaves q for attention.
@@ -123,7 +123,7 @@ func (r *ropeKV) run(s *state, worker int) {
 		if r.turnKeys {
 			r.set.Rope(r.table.spec.style, k, r.layer.Dim, cos, sin)
 		}
-		storeKV(r.set, &r.layer, int(s.step.Slots[t]), k, v)
+		storeKV(r.set, s.scratch[worker], &r.layer, int(s.step.Slots[t]), k, v)
 	}
 }
 

@@ -46,7 +46,7 @@ func (w *latentWrite) run(s *state, worker int) {
 		copy(row, w.c.row(t))
 		copy(row[w.layer.Rank:], w.k.row(t))
 		span, at := w.layer.Span(slot)
-		w.set.StoreKV(w.layer.KV, span, at, row, nil)
+		w.set.StoreKV(s.scratch[worker], w.layer.KV, span, at, row, nil)
 	}
 }
 

@@ -95,7 +95,7 @@ func (t *turning) attend(a *attention, s *state, worker int, q *kernel.Queries, 
 		layer := &w.layer
 		*layer = t.layer
 		layer.Pool = scratch.pages
-		t.turnKeys(a, scratch, &whole, head, length, whole.First+hi)
+		t.turnKeys(a, s.scratch[worker], scratch, &whole, head, length, whole.First+hi)
 		*q = whole
 		q.Pages, q.Tokens, q.First = scratch.table, hi-lo, whole.First+lo
 		q.Q = whole.Q[lo*whole.LDQ+head*group*a.layer.Dim:]
@@ -106,7 +106,7 @@ func (t *turning) attend(a *attention, s *state, worker int, q *kernel.Queries, 
 }
 
 // turnKeys copies the head's pages up to position end and turns the keys for a sequence of the given rope length.
-func (t *turning) turnKeys(a *attention, w *turnScratch, q *kernel.Queries, head int, length int32, end int) {
+func (t *turning) turnKeys(a *attention, sc *kernel.Scratch, w *turnScratch, q *kernel.Queries, head int, length int32, end int) {
 	kv, size := a.layer.KV, t.layer.HeadBytes()
 	freq := t.table.spec.frequencies(t.table.invFreq, length, w.freq)
 	for position := range end {
@@ -115,6 +115,6 @@ func (t *turning) turnKeys(a *attention, w *turnScratch, q *kernel.Queries, head
 		kernel.LoadKV(kv, span, head, slot, w.k, w.v)
 		a.set.Rope(t.table.spec.style, w.k, kv.Dim, w.cos, w.sin)
 		p := position / kv.PageSize
-		a.set.StoreKV(t.layer.KV, w.pages[p*size:(p+1)*size], position%kv.PageSize, w.k, w.v)
+		a.set.StoreKV(sc, t.layer.KV, w.pages[p*size:(p+1)*size], position%kv.PageSize, w.k, w.v)
 	}
 }

@@ -23,6 +23,9 @@ type Attention struct {
 	Page       int // positions of a page; KV.PageSize is a multiple
 	Stride     int
 	Offset     int
+
+	stored layout.KV // of codes that share bytes: pages, where KV is what kernels make of them
+	block  int       // of the Hadamard matrices that rows of such codes are multiplied with; 0: others
 }
 
 // Queries are consecutive tokens of one sequence.
@@ -88,6 +91,25 @@ func (a *Attention) end(q *Queries) int {
 
 func (a *Attention) kind() int { return kvKind(a.KV) }
 
+// pages describes what lies in memory.
+func (a *Attention) pages() layout.KV {
+	if a.block > 0 {
+		return a.stored
+	}
+	return a.KV
+}
+
+// opened is the layer as kernels see it.
+func (sc *attendScratch) opened(a *Attention) *Attention {
+	if !a.Halves() {
+		return a
+	}
+	sc.layer = *a
+	sc.layer.stored, sc.layer.KV = a.KV, a.KV.Opened()
+	sc.layer.block = scaledFormats[a.DType].Block(a.Dim, a.Rank)
+	return &sc.layer
+}
+
 // integers tells whether keys and values are multiplied as integers.
 func (a *Attention) integers() bool { return a.kind() == kvI8 || a.kind() == kvI16 }
 
@@ -101,6 +123,7 @@ func (a *Attention) Splits(q *Queries, first, last int) (lo, hi int) {
 // Attend computes softmax(Q K^T * Scale) V for rows [lo, hi) of one KV head. A row's result depends only on its query and on the positions
 // that it sees: not on the other rows, nor on what lies in slots that it does not see.
 func (s *Set) Attend(sc *Scratch, a *Attention, q *Queries, head, lo, hi int) {
+	a = sc.attend.opened(a)
 	for r := lo; r < hi; r += attendRows {
 		n := min(attendRows, hi-r)
 		s.attendBlock(sc, a, q, head, r, n)
@@ -131,6 +154,7 @@ const partHead = 16
 // AttendSplits computes the contributions of splits [from, to) to rows [lo, hi): parts has PartFloats numbers a row, those of the next split step numbers further. Rows
 // that do not see a split are left alone. With Finish it is Attend for workers that share a long sequence; the bits are the same.
 func (s *Set) AttendSplits(sc *Scratch, a *Attention, q *Queries, head, from, to, lo, hi int, parts []float32, step int) {
+	a = sc.attend.opened(a)
 	size := a.PartFloats()
 	for r := lo; r < hi; r += attendRows {
 		n := min(attendRows, hi-r)
@@ -144,6 +168,7 @@ func (s *Set) AttendSplits(sc *Scratch, a *Attention, q *Queries, head, from, to
 // Finish adds up the parts of row r, in the order of splits, and stores the result. Split i's part starts at parts[i*step]; i counts from
 // the first split that any row sees (Splits of the rows that were asked for, given as from).
 func (s *Set) Finish(sc *Scratch, a *Attention, q *Queries, head, r, from int, parts []float32, step int) {
+	a = sc.attend.opened(a)
 	lo, hi := a.visible(q, r)
 	size := a.PartFloats()
 	state := sc.attend.state[:size]
@@ -163,7 +188,11 @@ func (s *Set) finish(a *Attention, q *Queries, head, r int, state []float32) {
 		g := a.group()
 		sum += exp32(a.Sinks[head*g+r%g] - state[0])
 	}
-	s.fold.scale(&q.out(a, head, r)[0], &state[partHead], a.Values(), 1/sum)
+	out := q.out(a, head, r)
+	s.fold.scale(&out[0], &state[partHead], a.Values(), 1/sum)
+	if a.block > 1 {
+		s.Hadamard(out, out, a.block)
+	}
 }
 
 // attendSplit computes the parts of rows [r, r+n) that see the split, or folds them into state, where parts is room for a tile's.
@@ -185,6 +214,9 @@ func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, spl
 	}
 	all := attendTile{Attention: a, q: q, head: head, base: base, row: first, rows: last - first}
 	s.locate(sc, &all)
+	if a.block > 0 {
+		s.openPanels(sc, &all)
+	}
 	if a.Rank > 0 {
 		s.turnLatent(sc, &all)
 	}
@@ -250,7 +282,7 @@ func (s *Set) scores(sc *attendScratch, t *attendTile) {
 	sc.score = scoreArgs{
 		qStride: sc.queryStride, outStride: 4 * scoreStride, lines: t.KPanelBytes() / layout.Align,
 	}
-	if t.leads { // the values of a panel's positions lie about as far behind it as those of a page's first behind the first panel
+	if t.leads && t.block == 0 { // the values of a panel's positions lie about as far behind it as those of a page's first behind the first panel
 		sc.score.ahead = t.V(0, 0, 0) - t.K(0, 0, 0)
 	}
 	at := to - from // panels that all rows take in before the next ones

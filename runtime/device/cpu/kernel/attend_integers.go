@@ -52,12 +52,13 @@ type integerValueArgs struct {
 type integerValueFunc func(a *integerValueArgs)
 
 // quadSums adds the products of four unsigned codes with four numbers of each digit.
-func quadSums(sums *[digitsI8]int32, codes [4]uint8, digits [digitsI8][4]int8) {
+func quadSums(sums [digitsI8]int32, codes [4]uint8, digits [digitsI8][4]int8) [digitsI8]int32 {
 	for d := range sums {
 		for j, code := range codes {
 			sums[d] += int32(code) * int32(digits[d][j])
 		}
 	}
+	return sums
 }
 
 // pairSum adds the products of two codes with two numbers.
@@ -68,16 +69,17 @@ func pairSum(sum int32, codes, numbers [2]int16) int32 {
 // integerRules are how the reference multiplies a kind: add takes a lane of codes and the numbers that meet it, of numbers bytes.
 type integerRules struct {
 	digits, numbers int
-	add             func(sums *[digitsI8]int32, codes, numbers unsafe.Pointer)
+	add             func(sums [digitsI8]int32, codes, numbers unsafe.Pointer) [digitsI8]int32
 }
 
 // integerKinds are the kinds of cache that are multiplied as integers.
 var integerKinds = map[int]integerRules{
-	kvI8: {digitsI8, 8, func(sums *[digitsI8]int32, codes, numbers unsafe.Pointer) {
-		quadSums(sums, *(*[4]uint8)(codes), *(*[digitsI8][4]int8)(numbers))
+	kvI8: {digitsI8, 8, func(sums [digitsI8]int32, codes, numbers unsafe.Pointer) [digitsI8]int32 {
+		return quadSums(sums, *(*[4]uint8)(codes), *(*[digitsI8][4]int8)(numbers))
 	}},
-	kvI16: {1, 4, func(sums *[digitsI8]int32, codes, numbers unsafe.Pointer) {
+	kvI16: {1, 4, func(sums [digitsI8]int32, codes, numbers unsafe.Pointer) [digitsI8]int32 {
 		sums[0] = pairSum(sums[0], *(*[2]int16)(codes), *(*[2]int16)(numbers))
+		return sums
 	}},
 }
 
@@ -89,7 +91,7 @@ func (u integerRules) score(rows int) scoreFunc {
 				p := unsafe.Slice(a.panels, a.count)[i/panelPositions]
 				sums := entry.Bias
 				for d := range a.lines {
-					u.add(&sums, unsafe.Add(p.k, 4*(d*panelPositions+i%panelPositions)), unsafe.Add(a.q, r*a.qStride+u.numbers*d))
+					sums = u.add(sums, unsafe.Add(p.k, 4*(d*panelPositions+i%panelPositions)), unsafe.Add(a.q, r*a.qStride+u.numbers*d))
 				}
 				scale := dtype.F16ToF32(*at[uint16](p.scales, scaleBytes*(i%panelPositions)))
 				*at[float32](a.out, r*a.outStride+4*i) = joinDigits(sums[:u.digits]) * (scale * entry.Scale)
@@ -107,7 +109,7 @@ func (u integerRules) value(rows int) integerValueFunc {
 				sums := entry.Bias
 				for i, p := range unsafe.Slice(a.panels, a.count) {
 					for j := range lanes {
-						u.add(&sums, unsafe.Add(p.v, j*a.vStride+4*c), unsafe.Add(a.p, r*a.pStride+u.numbers*(i*lanes+j)))
+						sums = u.add(sums, unsafe.Add(p.v, j*a.vStride+4*c), unsafe.Add(a.p, r*a.pStride+u.numbers*(i*lanes+j)))
 					}
 				}
 				*at[float32](a.out, r*a.outStride+4*c) = joinDigits(sums[:u.digits]) * entry.Scale

@@ -1,6 +1,10 @@
 package kernel
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"llmc/engine/layout"
+)
 
 // attendTile is up to mostRows rows against one split.
 type attendTile struct {
@@ -72,10 +76,11 @@ func (t *attendTile) span() (lo, hi int) {
 func (s *Set) locate(sc *attendScratch, t *attendTile) {
 	lo, hi := t.span()
 	most := t.end(t.q) // positions from here on need no memory ahead
-	at := locator{k: t.K(t.head, 0, 0), v: t.V(t.head, 0, 0), kPanel: t.KPanelBytes(), vPanel: panelPositions / t.Pack() * t.VRowBytes()}
+	pages := t.pages()
+	at := locator{k: pages.K(t.head, 0, 0), v: pages.V(t.head, 0, 0), kPanel: pages.KPanelBytes(), vPanel: panelPositions / pages.Pack() * pages.VRowBytes()}
 	kScale, vScale := 0, 0
 	if t.Scaled() {
-		kScale, vScale = t.KScale(t.head, 0), t.VScale(t.head, 0)
+		kScale, vScale = pages.KScale(t.head, 0), pages.VScale(t.head, 0)
 	}
 	for i := lo / panelPositions; i*panelPositions < hi; i++ {
 		span, panel := t.panel(t.base + i*panelPositions)
@@ -96,6 +101,35 @@ func (s *Set) locate(sc *attendScratch, t *attendTile) {
 	}
 	if i := (hi - 1) / panelPositions; i%2 == 0 {
 		sc.panels[i+1] = sc.panels[i]
+	}
+}
+
+// openPanels makes codes of i8 of those that share bytes, for the panels that the tile sees.
+func (s *Set) openPanels(sc *attendScratch, t *attendTile) {
+	pages := t.pages()
+	keys, row := pages.KPanelBytes(), pages.VRowBytes()
+	rows, wide := panelPositions/t.Pack(), t.VRowBytes()
+	size := 2*keys + rows*wide + layout.Align // the last line of values may have no upper half
+	grow(&sc.panelCodes, SplitLength/panelPositions*size)
+	lo, hi := t.span()
+	for i := lo / panelPositions; i*panelPositions < hi; i++ {
+		p := &sc.panels[i]
+		to := unsafe.Pointer(&sc.panelCodes[i*size])
+		s.row.openU4(to, p.k, keys/layout.Align, p.v)
+		p.k = to
+		if t.Rank > 0 {
+			continue
+		}
+		to = unsafe.Add(to, 2*keys)
+		if from := p.v; 2*row == wide {
+			s.row.openU4(to, from, rows*row/layout.Align, p.ahead)
+		} else {
+			for r := range rows {
+				s.row.openU4(unsafe.Add(to, r*wide), unsafe.Add(from, r*row), row/layout.Align, unsafe.Add(p.ahead, r*row))
+			}
+		}
+		p.v = to
+		p.ahead = to
 	}
 }
 

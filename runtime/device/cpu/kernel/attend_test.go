@@ -81,9 +81,10 @@ func (s *sequence) spoil() {
 }
 
 func (s *sequence) store(set *Set, from, to int) {
+	sc := NewScratch(s.Dim)
 	for p := from; p < to; p++ {
 		span, at := s.Span(s.Slot(&Queries{Pages: s.pages}, p))
-		set.StoreKV(s.KV, span, at, s.keys[p], s.values[p])
+		set.StoreKV(sc, s.KV, span, at, s.keys[p], s.values[p])
 	}
 }
 
@@ -105,19 +106,15 @@ func (s *sequence) attend(set *Set, q *Queries) []float32 {
 	return q.Out
 }
 
-// cached returns a head's row as a cache of that type has it.
-func cached(t dtype.Type, row []float32) []float32 {
+// cached returns a head's row as a cache of that type has it; rank is that of latent rows.
+func cached(t dtype.Type, row []float32, rank int) []float32 {
 	row = append([]float32(nil), row...)
 	f, err := quant.KVOf(t)
 	if err != nil {
 		panic(err)
 	}
 	if f.Scaled() {
-		codes := make([]uint16, len(row))
-		scale := f.Codes(codes, row)
-		for i, code := range codes {
-			row[i] = f.Level(code) * scale
-		}
+		f.Keep(row, rank)
 		return row
 	}
 	for i, v := range row {
@@ -143,7 +140,7 @@ func (s *sequence) expected(position, head int) []float64 {
 	}
 	q := append([]float32(nil), s.q[(position*s.QueryHeads+head)*s.Dim:][:s.Dim]...)
 	if s.DType == dtype.BF16 {
-		q = cached(s.DType, q)
+		q = cached(s.DType, q, 0)
 	}
 	var sum float64
 	if s.Sinks != nil {
@@ -152,7 +149,7 @@ func (s *sequence) expected(position, head int) []float64 {
 	out := make([]float64, s.Values())
 	for p := lo; p <= min(position+s.Ahead, len(s.keys)-1); p++ {
 		var dot float64
-		key, value := cached(s.DType, s.keys[p][at:at+s.Dim]), cached(s.DType, s.values[p][at:at+s.Dim])
+		key, value := cached(s.DType, s.keys[p][at:at+s.Dim], s.Rank), cached(s.DType, s.values[p][at:at+s.Dim], s.Rank)
 		for d, v := range q {
 			dot += float64(v) * float64(key[d])
 		}
@@ -191,7 +188,7 @@ func TestAttentionReferenceIsAttention(t *testing.T) {
 		switch s.DType {
 		case dtype.BF16:
 			bound = 0.02 // weights are rounded to 8 bits
-		case dtype.I8:
+		case dtype.I8, dtype.U4:
 			bound = 2e-4 // queries and weights have 16 bits, of the largest
 		case dtype.I16:
 			bound = 2e-4 // they have 10 to 15
@@ -305,11 +302,21 @@ func TestAttendSplitAndFinish(t *testing.T) {
 func TestAttendDoesNotAllocate(t *testing.T) {
 	r := rand.New(rand.NewPCG(31, 32))
 	for _, set := range Detect() {
-		s := randomSequence(t, r, 40)
-		s.store(set, 0, 40)
-		sc, q := NewScratch(s.Dim), s.queries(39, 40)
-		if n := testing.AllocsPerRun(5, func() { set.Attend(sc, &s.Attention, q, 0, 0, s.Rows(q)) }); n != 0 {
-			t.Errorf("%s %v: %v allocations", set.Name, s.DType, n)
+		for _, kind := range layout.KVTypes {
+			kv, err := layout.NewKV(kind, 32, 2, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := sequenceIn(r, kv, 40)
+			s.store(set, 0, 40)
+			sc, q := NewScratch(s.Dim), s.queries(39, 40)
+			span, slot := s.Span(s.Slot(q, 39))
+			if n := testing.AllocsPerRun(5, func() {
+				set.StoreKV(sc, s.KV, span, slot, s.keys[39], s.values[39])
+				set.Attend(sc, &s.Attention, q, 0, 0, s.Rows(q))
+			}); n != 0 {
+				t.Errorf("%s %v: %v allocations", set.Name, s.DType, n)
+			}
 		}
 	}
 }
@@ -317,7 +324,7 @@ func TestAttendDoesNotAllocate(t *testing.T) {
 // What a page holds after a store is the same in every set, and nothing beside the position's own places changes.
 func TestStoreKVMatchesReference(t *testing.T) {
 	for _, set := range Detect() {
-		r := rand.New(rand.NewPCG(33, 34))
+		r, sc := rand.New(rand.NewPCG(33, 34)), NewScratch(130)
 		ref := reference(set)
 		for range 200 {
 			kv, err := layout.NewKV(layout.KVTypes[r.IntN(len(layout.KVTypes))], 32, 2, 1+r.IntN(130))
@@ -331,8 +338,8 @@ func TestStoreKVMatchesReference(t *testing.T) {
 			for range 4 {
 				slot := r.IntN(32)
 				k, v := wildRow(r, 2*kv.Dim), wildRow(r, 2*kv.Dim)
-				set.StoreKV(kv, got, slot, k, v)
-				ref.StoreKV(kv, want, slot, k, v)
+				set.StoreKV(sc, kv, got, slot, k, v)
+				ref.StoreKV(sc, kv, want, slot, k, v)
 				for i, x := range k {
 					if head, d := i/kv.Dim, i%kv.Dim; kv.DType == dtype.F32 && !sameBits(*atByte[float32](got, kv.K(head, slot, d)), x) {
 						t.Fatalf("%s: channel %d of key %d of head %d is not where the layout has it", set.Name, d, slot, head)
@@ -354,7 +361,7 @@ func TestStoreKVMatchesReference(t *testing.T) {
 // What is read back from a page is what the format makes of a row.
 func TestLoadKVIsWhatTheFormatKeeps(t *testing.T) {
 	for _, set := range Detect() {
-		r := rand.New(rand.NewPCG(35, 36))
+		r, sc := rand.New(rand.NewPCG(35, 36)), NewScratch(130)
 		for range 200 {
 			kv, err := layout.NewKV(layout.KVTypes[r.IntN(len(layout.KVTypes))], 16, 2, 1+r.IntN(130))
 			if err != nil {
@@ -363,11 +370,11 @@ func TestLoadKVIsWhatTheFormatKeeps(t *testing.T) {
 			block := make([]byte, kv.Bytes())
 			rowK, rowV := wildRow(r, 2*kv.Dim), wildRow(r, 2*kv.Dim)
 			head, slot := r.IntN(2), 2*r.IntN(8)
-			set.StoreKV(kv, block, slot, rowK, rowV)
+			set.StoreKV(sc, kv, block, slot, rowK, rowV)
 			k, v := rowK[head*kv.Dim:][:kv.Dim], rowV[head*kv.Dim:][:kv.Dim]
 			gotK, gotV := make([]float32, kv.Dim), make([]float32, kv.Dim)
 			LoadKV(kv, block, head, slot, gotK, gotV)
-			for row, pair := range [2][2][]float32{{gotK, cached(kv.DType, k)}, {gotV, cached(kv.DType, v)}} {
+			for row, pair := range [2][2][]float32{{gotK, cached(kv.DType, k, kv.Rank)}, {gotV, cached(kv.DType, v, kv.Rank)}} {
 				for i, want := range pair[1] {
 					if set.rounding.flush && kv.DType == dtype.BF16 {
 						want = flush(want)

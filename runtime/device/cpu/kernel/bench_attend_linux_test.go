@@ -32,7 +32,7 @@ func benchSequence(kind dtype.Type, positions, layers, kvHeads, group, dim int) 
 		}
 		for p := range positions {
 			span, at := s.Span(p)
-			set.StoreKV(kv, span, at, row, row)
+			set.StoreKV(NewScratch(kv.Dim), kv, span, at, row, row)
 		}
 		seqs = append(seqs, s)
 	}

@@ -28,6 +28,12 @@ func (s *Set) Hadamard(dst, x []float32, block int) {
 	if block < k.lanes {
 		k = &refHadamard
 	}
+	k.transform(dst, x, block)
+}
+
+// transform is Hadamard for blocks of at least the lanes.
+func (k *hadamardKernels) transform(dst, x []float32, block int) {
+	n := len(dst)
 	k.vectors(&dst[0], &x[:n][0], n, float32(1/math.Sqrt(float64(block))))
 	distance := k.lanes
 	for ; 4*distance <= block; distance *= 4 {

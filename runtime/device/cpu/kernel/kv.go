@@ -10,16 +10,20 @@ import (
 
 // StoreKV stores key and value [Heads*Dim] of a position at slot of a page, of latent rows the key alone; block is the layer's part of the page. The odd partner of an even
 // slot is zeroed in V, padding channels too, so that a page never holds numbers left over from its last owner beside new ones.
-func (s *Set) StoreKV(c layout.KV, block []byte, slot int, k, v []float32) {
+func (s *Set) StoreKV(sc *Scratch, c layout.KV, block []byte, slot int, k, v []float32) {
 	block = block[:c.Bytes()]
 	base := unsafe.Pointer(&block[0])
 	kernels := &s.attend[kvKind(c)]
+	if c.Halves() {
+		s.storeHalves(&sc.store, c, base, slot, k, v)
+		return
+	}
 	if c.Rank > 0 {
-		s.storeLatent(kernels, c, base, slot, k[:c.Dim])
+		s.storeLatent(&sc.store, kernels, c, base, slot, k[:c.Dim])
 		return
 	}
 	if kernels.convert != nil {
-		s.storeElements(kernels, c, base, slot, k, v)
+		s.storeElements(&sc.store, kernels, c, base, slot, k, v)
 		return
 	}
 	key, value, size := unsafe.Add(base, c.K(0, slot, 0)), unsafe.Add(base, c.V(0, slot-slot%c.Pack(), 0)), c.HeadBytes()
@@ -36,17 +40,17 @@ func (s *Set) StoreKV(c layout.KV, block []byte, slot int, k, v []float32) {
 }
 
 // storeElements is StoreKV for formats that are converted: f16 and codes.
-func (s *Set) storeElements(kernels *attendKernels, c layout.KV, base unsafe.Pointer, slot int, k, v []float32) {
+func (s *Set) storeElements(room *storeScratch, kernels *attendKernels, c layout.KV, base unsafe.Pointer, slot int, k, v []float32) {
 	size := c.DType.Size()
 	for h := range c.Heads {
 		k, v := k[h*c.Dim:][:c.Dim], v[h*c.Dim:][:c.Dim]
 		inverseK, inverseV := float32(1), float32(1)
 		if c.Scaled() {
-			inverseK = s.storeScale(at[uint16](base, c.KScale(h, slot)), c, k)
-			inverseV = s.storeScale(at[uint16](base, c.VScale(h, slot)), c, v)
+			inverseK = s.storeScale(at[uint16](base, c.KScale(h, slot)), c.DType, k)
+			inverseV = s.storeScale(at[uint16](base, c.VScale(h, slot)), c.DType, v)
 		}
-		kernels.spread(unsafe.Add(base, c.K(h, slot, 0)), k, inverseK, c.DimK(), size, c.Pack(), panelPositions*c.LaneBytes())
-		kernels.spread(unsafe.Add(base, c.V(h, slot, 0)), v, inverseV, c.DimV(), size, 1, c.LaneBytes())
+		kernels.spread(room, unsafe.Add(base, c.K(h, slot, 0)), k, inverseK, c.DimK(), size, c.Pack(), panelPositions*c.LaneBytes())
+		kernels.spread(room, unsafe.Add(base, c.V(h, slot, 0)), v, inverseV, c.DimV(), size, 1, c.LaneBytes())
 	}
 }
 
@@ -57,25 +61,10 @@ func (k *attendKernels) padKey(c layout.KV, key unsafe.Pointer) {
 	}
 }
 
-// storeScale stores the scale that makes a format's largest number of the row's largest magnitude, and returns what numbers are multiplied
-// with to become codes: 0 where the scale is.
-func (s *Set) storeScale(dst *uint16, c layout.KV, row []float32) (inverse float32) {
-	kind := kvKind(c)
-	*dst = dtype.F32ToF16(s.row.maxAbs(&row[0], len(row)) / kvMost[kind])
-	scale := dtype.F16ToF32(*dst)
-	switch {
-	case scale == 0:
-		return 0
-	case kind == kvI16:
-		return 1 / wordUnit / scale
-	}
-	return 1 / scale
-}
-
 // spread stores a row as elements of size bytes and zeros up to width elements: run of them lie side by side, the next ones distance bytes behind the first.
-func (k *attendKernels) spread(dst unsafe.Pointer, row []float32, inverse float32, width, size, run, distance int) {
-	const part = 64 // elements at a time
-	var elements [2 * part]byte
+func (k *attendKernels) spread(room *storeScratch, dst unsafe.Pointer, row []float32, inverse float32, width, size, run, distance int) {
+	const part = storePart
+	elements := room.elements[:]
 	from := unsafe.Pointer(&elements[0])
 	for d := 0; d < width; d += part {
 		n := min(part, width-d)
@@ -108,6 +97,10 @@ func (k *attendKernels) spread(dst unsafe.Pointer, row []float32, inverse float3
 // LoadKV reads the key and the value of one KV head at slot: what StoreKV's numbers have become.
 func LoadKV(c layout.KV, block []byte, head, slot int, k, v []float32) {
 	base := unsafe.Pointer(&block[:c.Bytes()][0])
+	if c.Halves() {
+		loadHalves(c, base, head, slot, k, v)
+		return
+	}
 	level := kvLevels[kvKind(c)]
 	kScale, vScale := float32(1), float32(1)
 	if c.Scaled() {
@@ -131,8 +124,8 @@ var kvLevels = [kvKinds]func(at unsafe.Pointer) float32{
 	kvI16:  func(at unsafe.Pointer) float32 { return float32(*(*int16)(at)) * wordUnit },
 }
 
-// kvKinds by element type.
-var kindOfKV = [256]uint8{dtype.F32: kvF32, dtype.BF16: kvBF16, dtype.F16: kvF16, dtype.F8E4M3: kvE4M3, dtype.I8: kvI8, dtype.I16: kvI16}
+// kvKinds by element type. Codes that share bytes become those of i8.
+var kindOfKV = [256]uint8{dtype.F32: kvF32, dtype.BF16: kvBF16, dtype.F16: kvF16, dtype.F8E4M3: kvE4M3, dtype.I8: kvI8, dtype.I16: kvI16, dtype.U4: kvI8}
 
 func kvKind(c layout.KV) int { return int(kindOfKV[c.DType]) }
 
@@ -145,13 +138,9 @@ const (
 
 // Codes of i16 are numbers with 13 bits behind the point, times a scale a little above the largest magnitude.
 const (
-	wordUnit    = 1.0 / (1 << 13)
-	mostI16     = 1<<13 - 1
-	mostI16Part = 0.9992 // the largest magnitude in units of the scale, so that rounding the scale to f16 leaves room for it
+	wordUnit = 1.0 / (1 << 13)
+	mostI16  = 1<<13 - 1
 )
-
-// kvMost is what the largest magnitude of a row stands for in codes of scale one.
-var kvMost = [kvKinds]float32{kvE4M3: dtype.E4M3Max, kvI8: mostI8, kvI16: mostI16Part}
 
 // smallE4M3 is what kernels' levels of e4m3 are too small by: a code's bits are those of a number of f16, whose exponents have another bias.
 // Queries and the scales of values make up for it.

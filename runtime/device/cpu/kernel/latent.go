@@ -23,7 +23,7 @@ func (s *Set) turnLatent(sc *attendScratch, t *attendTile) {
 }
 
 // storeLatent stores a row at slot.
-func (s *Set) storeLatent(kernels *attendKernels, c layout.KV, base unsafe.Pointer, slot int, row []float32) {
+func (s *Set) storeLatent(room *storeScratch, kernels *attendKernels, c layout.KV, base unsafe.Pointer, slot int, row []float32) {
 	key := unsafe.Add(base, c.K(0, slot, 0))
 	if kernels.convert == nil {
 		kernels.storeKey(key, &row[0], c.Dim)
@@ -32,9 +32,9 @@ func (s *Set) storeLatent(kernels *attendKernels, c layout.KV, base unsafe.Point
 	}
 	inverse := float32(1)
 	if c.Scaled() {
-		inverse = s.storeScale(at[uint16](base, c.KScale(0, slot)), c, row)
+		inverse = s.storeScale(at[uint16](base, c.KScale(0, slot)), c.DType, row)
 	}
-	kernels.spread(key, row, inverse, c.DimK(), c.DType.Size(), c.Pack(), panelPositions*c.LaneBytes())
+	kernels.spread(room, key, row, inverse, c.DimK(), c.DType.Size(), c.Pack(), panelPositions*c.LaneBytes())
 }
 
 // A turnFunc makes the values of 16 positions of the first channels of a panel of keys. Rows of values are vRow bytes apart.

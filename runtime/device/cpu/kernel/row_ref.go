@@ -38,6 +38,7 @@ type rowKernels struct {
 	fromBF16       func(dst *float32, x *uint16, n int)
 	// ropeHalf turns (x[i], x[i+half]), ropePairs (x[2i], x[2i+1]), by the angle whose cosine and sine are cos[i], sin[i].
 	ropeHalf, ropePairs func(x, cos, sin *float32, half int)
+	codeKernels
 }
 
 type (
@@ -50,9 +51,10 @@ const squareLanes = 64
 
 func rowReference(rules rounding) rowKernels {
 	return rowKernels{
-		add:    elementwise(func(a, b float32) float32 { return a + b }),
-		mul:    elementwise(func(a, b float32) float32 { return a * b }),
-		swiglu: elementwise(func(gate, up float32) float32 { return silu32(gate) * up }),
+		codeKernels: codeReference,
+		add:         elementwise(func(a, b float32) float32 { return a + b }),
+		mul:         elementwise(func(a, b float32) float32 { return a * b }),
+		swiglu:      elementwise(func(gate, up float32) float32 { return silu32(gate) * up }),
 		gateRows: func(dst, src unsafe.Pointer, rows, dstStride int) {
 			for r := range rows {
 				for i := range layout.Lanes {
@@ -194,8 +196,11 @@ func refArgMax(x *float32, n int) int {
 
 // digitsOf is an activation form of n elements: where their codes lie.
 func digitsOf(digits, n int) layout.Activation {
-	return layout.Activation{ActivationFormat: &layout.ActivationFormat{Digits: digits}, K: n}
+	return layout.Activation{ActivationFormat: &digitForms[digits], K: n}
 }
+
+// digitForms are forms by their number of digits.
+var digitForms = [maxDigits + 1]layout.ActivationFormat{1: {Digits: 1}, 2: {Digits: 2}}
 
 // quantizeVector is the number of elements that quantize stores at once.
 const quantizeVector = 16

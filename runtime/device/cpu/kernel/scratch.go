@@ -23,6 +23,7 @@ type Scratch struct {
 	open       openScratch
 	amx        amxScratch
 	attend     attendScratch
+	store      storeScratch
 	convolve   convolveArgs
 	scan       scanArgs
 }
@@ -68,7 +69,9 @@ type attendScratch struct {
 	queries      []byte // [attendRows] rows of bf16 for a cache of bf16, of integers and their entry for i8 and i16, else of f32, padded with zeros
 	queryStride  int
 	pairs        [2][]uint32 // [DimV]: see half
-	query        []float32   // [Dim], put together of its parts
+	query        []float32   // [Dim], put together of its parts, or turned
+	layer        Attention   // see opened
+	panelCodes   []byte      // keys and values of a split as codes of i8, of codes that share bytes
 	latent       []byte      // the values of a split, of a latent cache
 	part, state  []float32   // [attendRows] parts
 }
@@ -127,6 +130,11 @@ func (sc *attendScratch) load(s *Set, a *Attention, q *Queries, head, r, n int) 
 	}
 	for i := range n {
 		x := sc.queryRow(a, q, head, r+i)
+		if a.block > 1 {
+			grow(&sc.query, a.Dim)
+			s.Hadamard(sc.query[:a.Dim], x, a.block)
+			x = sc.query[:a.Dim]
+		}
 		row := sc.queries[i*sc.queryStride : (i+1)*sc.queryStride]
 		switch a.kind() {
 		case kvI8:

@@ -1920,6 +1920,26 @@ func hadamardPairsAVX2(x *float32, n, distance int)
 //go:noescape
 func hadamardQuadsAVX2(x *float32, n, distance int)
 
+// lossE4M3AVX2 adds up the squares of what e4m3 loses of x*inverse.
+//
+//go:noescape
+func lossE4M3AVX2(x *float32, n int, inverse float32) (squares float32)
+
+// lossU4AVX2 adds up the squares of what codes of int4 lose of x*inverse.
+//
+//go:noescape
+func lossU4AVX2(x *float32, n int, inverse float32) (squares float32)
+
+// codesU4AVX2 stores the codes of int4 of x*inverse, each in a byte.
+//
+//go:noescape
+func codesU4AVX2(dst *uint8, x *float32, n int, inverse float32)
+
+// openU4AVX2 makes two lines of codes of i8 of each of lines of codes of int4.
+//
+//go:noescape
+func openU4AVX2(dst, src unsafe.Pointer, lines int, ahead unsafe.Pointer)
+
 // foldAVX2 computes acc = fma(acc, a, part*b).
 //
 //go:noescape
@@ -2074,6 +2094,26 @@ func hadamardPairsAVX512(x *float32, n, distance int)
 //
 //go:noescape
 func hadamardQuadsAVX512(x *float32, n, distance int)
+
+// lossE4M3AVX512 adds up the squares of what e4m3 loses of x*inverse.
+//
+//go:noescape
+func lossE4M3AVX512(x *float32, n int, inverse float32) (squares float32)
+
+// lossU4AVX512 adds up the squares of what codes of int4 lose of x*inverse.
+//
+//go:noescape
+func lossU4AVX512(x *float32, n int, inverse float32) (squares float32)
+
+// codesU4AVX512 stores the codes of int4 of x*inverse, each in a byte.
+//
+//go:noescape
+func codesU4AVX512(dst *uint8, x *float32, n int, inverse float32)
+
+// openU4AVX512 makes two lines of codes of i8 of each of lines of codes of int4.
+//
+//go:noescape
+func openU4AVX512(dst, src unsafe.Pointer, lines int, ahead unsafe.Pointer)
 
 // foldAVX512 computes acc = fma(acc, a, part*b).
 //

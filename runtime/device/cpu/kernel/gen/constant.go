@@ -9,6 +9,7 @@ import (
 
 	"llmc/engine/layout"
 	"llmc/internal/dtype"
+	"llmc/internal/quant"
 )
 
 // constants are vectors in memory that kernels use as operands, and what else they read.
@@ -57,6 +58,13 @@ var constants = map[string][]uint64{
 	"e4m3Small": every(0x3c7fffff), // the last number below the normal ones
 	"e4m3Round": every(0xc407ffff), // half a unit, less one, and the difference of exponents
 	"e4m3NaN":   every(0x7f),
+	"e4m3Half":  every(0x7ffff),
+	"e4m3Kept":  every(0xfff00000),
+	// of caches of int4
+	"kvLevels": kvLevels(),
+	"kvBound0": number(quant.KVBounds[0]), "kvBound1": number(quant.KVBounds[1]), "kvBound2": number(quant.KVBounds[2]), "kvBound3": number(quant.KVBounds[3]),
+	"kvBound4": number(quant.KVBounds[4]), "kvBound5": number(quant.KVBounds[5]), "kvBound6": number(quant.KVBounds[6]),
+	"kvStep0": kvStep(0), "kvStep1": kvStep(1), "kvStep2": kvStep(2), "kvStep3": kvStep(3), "kvStep4": kvStep(4), "kvStep5": kvStep(5), "kvStep6": kvStep(6),
 	// The bytes of two positions of two channels, and of four positions of four, by channel.
 	"turnBF16": {0x0706030205040100, 0x0f0e0b0a0d0c0908, 0x0706030205040100, 0x0f0e0b0a0d0c0908},
 	"turnI8":   {0x0d0905010c080400, 0x0f0b07030e0a0602, 0x0d0905010c080400, 0x0f0b07030e0a0602},
@@ -167,6 +175,18 @@ func spread(dword func(lane uint64) uint64) []uint64 {
 
 // number repeats an f32.
 func number(v float32) []uint64 { return every(math.Float32bits(v)) }
+
+// kvStep is how much the magnitude of code i+1 of int4 is more than that of code i.
+func kvStep(i int) []uint64 { return number(float32(quant.KVLevels[i+1] - quant.KVLevels[i])) }
+
+// kvLevels are what 16 codes of int4 stand for as codes of i8, twice.
+func kvLevels() []uint64 {
+	var levels [16]float32
+	for i, level := range quant.KVLevels {
+		levels[i], levels[i+8] = float32(level), -float32(level)
+	}
+	return levelBytes(&levels, 128)
+}
 
 // constant is the operand of a constant.
 func constant(name string) string {

@@ -41,6 +41,10 @@ var rowFamilies = []rowFamily{
 	{"hadamardVectors", "multiplies each vector of x*scale with the Hadamard matrix of its lanes.", "dst, x *float32, n int, scale float32", "", hadamardVectors},
 	{"hadamardPairs", "replaces numbers that are distance apart by their sum and difference.", "x *float32, n, distance int", "", hadamardPairs},
 	{"hadamardQuads", "does so with one and then with twice the distance.", "x *float32, n, distance int", "", hadamardQuads},
+	{"lossE4M3", "adds up the squares of what e4m3 loses of x*inverse.", "x *float32, n int, inverse float32", "squares float32", lossOf(roundE4M3)},
+	{"lossU4", "adds up the squares of what codes of int4 lose of x*inverse.", "x *float32, n int, inverse float32", "squares float32", lossOf(levelU4)},
+	{"codesU4", "stores the codes of int4 of x*inverse, each in a byte.", "dst *uint8, x *float32, n int, inverse float32", "", codesU4},
+	{"openU4", "makes two lines of codes of i8 of each of lines of codes of int4.", "dst, src unsafe.Pointer, lines int, ahead unsafe.Pointer", "", openU4},
 	{"fold", "computes acc = fma(acc, a, part*b).", "acc, part *float32, n int, a, b float32", "", foldRow},
 	{"scale", "computes dst = x*a.", "dst, x *float32, n int, a float32", "", withScalar("VMULPS")},
 	{"shift", "computes dst = x - a.", "dst, x *float32, n int, a float32", "", withScalar("VSUBPS")},
@@ -77,17 +81,20 @@ func rowUnits() []unit {
 
 // rowTable lists the functions by the fields of kernel's structs.
 func rowTable(t isa) string {
-	var row, fold strings.Builder
+	var row, fold, codes strings.Builder
 	for _, family := range rowFamilies {
 		switch family.name {
 		case "fold", "scale", "shift":
 			fmt.Fprintf(&fold, "\t%s: %s%s,\n", family.name, family.name, t.name)
+		case "lossE4M3", "lossU4", "codesU4", "openU4":
+			fmt.Fprintf(&codes, "%s: %s%s, ", family.name, family.name, t.name)
 		case "maxOf", "indexOf", "hadamardVectors", "hadamardPairs", "hadamardQuads", "quantize1", "quantize2", "quantizeGroups1", "quantizeGroups2":
 		default:
 			fmt.Fprintf(&row, "\t%s: %s%s,\n", family.name, family.name, t.name)
 		}
 	}
 	fmt.Fprintf(&row, "\thadamard: hadamardKernels{%[2]d, hadamardVectors%[1]s, hadamardPairs%[1]s, hadamardQuads%[1]s},\n", t.name, t.lanes())
+	fmt.Fprintf(&row, "\tcodeKernels: codeKernels{%s},\n", strings.TrimSuffix(codes.String(), ", "))
 	fmt.Fprintf(&row, "\targMax: argMaxBy(maxOf%[1]s, indexOf%[1]s),\n", t.name)
 	fmt.Fprintf(&row, "\tquantize: [maxDigits + 1]quantizeFunc{1: quantize1%[1]s, 2: quantize2%[1]s},\n", t.name)
 	fmt.Fprintf(&row, "\tquantizeGroups: [maxDigits + 1]quantizeGroupsFunc{1: quantizeGroups1%[1]s, 2: quantizeGroups2%[1]s},\n", t.name)
