@@ -24,8 +24,8 @@ type Attention struct {
 	Stride     int
 	Offset     int
 
-	stored layout.KV // of codes that share bytes: pages, where KV is what kernels make of them
-	block  int       // of the Hadamard matrices that rows of such codes are multiplied with; 0: others
+	stored layout.KV // of rows that are turned: pages, where KV is what kernels make of them
+	block  int       // of the Hadamard matrices that such rows are multiplied with; 0: others
 }
 
 // Queries are consecutive tokens of one sequence.
@@ -101,12 +101,13 @@ func (a *Attention) pages() layout.KV {
 
 // opened is the layer as kernels see it.
 func (sc *attendScratch) opened(a *Attention) *Attention {
-	if !a.Halves() {
+	f := scaledFormats[a.DType]
+	if f == nil || !f.Turned {
 		return a
 	}
 	sc.layer = *a
 	sc.layer.stored, sc.layer.KV = a.KV, a.KV.Opened()
-	sc.layer.block = scaledFormats[a.DType].Block(a.Dim, a.Rank)
+	sc.layer.block = f.Block(a.Dim, a.Rank)
 	return &sc.layer
 }
 
@@ -214,7 +215,7 @@ func (s *Set) attendSplit(sc *attendScratch, a *Attention, q *Queries, head, spl
 	}
 	all := attendTile{Attention: a, q: q, head: head, base: base, row: first, rows: last - first}
 	s.locate(sc, &all)
-	if a.block > 0 {
+	if a.pages().Halves() {
 		s.openPanels(sc, &all)
 	}
 	if a.Rank > 0 {
@@ -282,7 +283,7 @@ func (s *Set) scores(sc *attendScratch, t *attendTile) {
 	sc.score = scoreArgs{
 		qStride: sc.queryStride, outStride: 4 * scoreStride, lines: t.KPanelBytes() / layout.Align,
 	}
-	if t.leads && t.block == 0 { // the values of a panel's positions lie about as far behind it as those of a page's first behind the first panel
+	if t.leads && !t.pages().Halves() { // the values of a panel's positions lie about as far behind it as those of a page's first behind the first panel
 		sc.score.ahead = t.V(0, 0, 0) - t.K(0, 0, 0)
 	}
 	at := to - from // panels that all rows take in before the next ones

@@ -140,12 +140,22 @@ func (s *Set) storeHalves(room *storeScratch, c layout.KV, base unsafe.Pointer, 
 	}
 }
 
+// turnedRow returns a row as it becomes codes.
+func (s *Set) turnedRow(room *storeScratch, c layout.KV, row []float32) []float32 {
+	f := scaledFormats[c.DType]
+	if f == nil || !f.Turned {
+		return row
+	}
+	grow(&room.row, len(row))
+	turned := room.row[:len(row)]
+	s.Hadamard(turned, row, f.Block(c.Dim, c.Rank))
+	return turned
+}
+
 // storeHalf stores a row with its scale.
 func (s *Set) storeHalf(room *storeScratch, c layout.KV, scale *uint16, dst unsafe.Pointer, row []float32, value bool) {
 	const part = 2 * panelPositions // channels at a time
-	grow(&room.row, len(row))
-	turned, codes := room.row[:len(row)], room.elements[:part]
-	s.Hadamard(turned, row, scaledFormats[c.DType].Block(c.Dim, c.Rank))
+	turned, codes := s.turnedRow(room, c, row), room.elements[:part]
 	inverse := s.storeScale(scale, c.DType, turned)
 	for d := 0; d < len(turned); d += part {
 		n := min(part, len(turned)-d)
@@ -164,25 +174,4 @@ func (s *Set) storeHalf(room *storeScratch, c layout.KV, scale *uint16, dst unsa
 			*at[uint32](dst, (d+i)/8*layout.Align) = word
 		}
 	}
-}
-
-// loadHalves is LoadKV of such codes.
-func loadHalves(c layout.KV, base unsafe.Pointer, head, slot int, k, v []float32) {
-	load := func(row []float32, scaleAt int, value bool, offset func(head, slot, d int) int) {
-		scale := dtype.F16ToF32(*at[uint16](base, scaleAt))
-		for d := range row {
-			code := *at[uint8](base, offset(head, slot, d))
-			if c.High(d, value) {
-				code >>= 4
-			}
-			row[d] = (float32(levelsU4[code&15]) - zeroI8) * scale
-		}
-		refHadamard.transform(row, row, scaledFormats[c.DType].Block(c.Dim, c.Rank))
-	}
-	load(k[:c.Dim], c.KScale(head, slot), false, c.K)
-	if c.Rank > 0 {
-		copy(v[:c.Rank], k)
-		return
-	}
-	load(v[:c.Dim], c.VScale(head, slot), true, c.V)
 }

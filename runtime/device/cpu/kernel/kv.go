@@ -41,17 +41,24 @@ func (s *Set) StoreKV(sc *Scratch, c layout.KV, block []byte, slot int, k, v []f
 
 // storeElements is StoreKV for formats that are converted: f16 and codes.
 func (s *Set) storeElements(room *storeScratch, kernels *attendKernels, c layout.KV, base unsafe.Pointer, slot int, k, v []float32) {
-	size := c.DType.Size()
+	keys, values := place{c.DimK(), c.Pack(), panelPositions * c.LaneBytes()}, place{c.DimV(), 1, c.LaneBytes()}
 	for h := range c.Heads {
-		k, v := k[h*c.Dim:][:c.Dim], v[h*c.Dim:][:c.Dim]
-		inverseK, inverseV := float32(1), float32(1)
-		if c.Scaled() {
-			inverseK = s.storeScale(at[uint16](base, c.KScale(h, slot)), c.DType, k)
-			inverseV = s.storeScale(at[uint16](base, c.VScale(h, slot)), c.DType, v)
-		}
-		kernels.spread(room, unsafe.Add(base, c.K(h, slot, 0)), k, inverseK, c.DimK(), size, c.Pack(), panelPositions*c.LaneBytes())
-		kernels.spread(room, unsafe.Add(base, c.V(h, slot, 0)), v, inverseV, c.DimV(), size, 1, c.LaneBytes())
+		s.storeRow(room, kernels, c, unsafe.Add(base, c.K(h, slot, 0)), unsafe.Add(base, c.KScale(h, slot)), k[h*c.Dim:][:c.Dim], keys)
+		s.storeRow(room, kernels, c, unsafe.Add(base, c.V(h, slot, 0)), unsafe.Add(base, c.VScale(h, slot)), v[h*c.Dim:][:c.Dim], values)
 	}
+}
+
+// place is how a row lies: zeros up to width elements; run of them lie side by side, the next ones distance bytes behind the first.
+type place struct{ width, run, distance int }
+
+// storeRow stores a row that is converted, with its scale, where it has one.
+func (s *Set) storeRow(room *storeScratch, kernels *attendKernels, c layout.KV, dst, scale unsafe.Pointer, row []float32, to place) {
+	inverse := float32(1)
+	if c.Scaled() {
+		row = s.turnedRow(room, c, row)
+		inverse = s.storeScale((*uint16)(scale), c.DType, row)
+	}
+	kernels.spread(room, dst, row, inverse, c.DType.Size(), to)
 }
 
 // padKey zeroes what follows the last channel of a key of f32.
@@ -61,8 +68,9 @@ func (k *attendKernels) padKey(c layout.KV, key unsafe.Pointer) {
 	}
 }
 
-// spread stores a row as elements of size bytes and zeros up to width elements: run of them lie side by side, the next ones distance bytes behind the first.
-func (k *attendKernels) spread(room *storeScratch, dst unsafe.Pointer, row []float32, inverse float32, width, size, run, distance int) {
+// spread stores a row as elements of size bytes.
+func (k *attendKernels) spread(room *storeScratch, dst unsafe.Pointer, row []float32, inverse float32, size int, place place) {
+	width, run, distance := place.width, place.run, place.distance
 	const part = storePart
 	elements := room.elements[:]
 	from := unsafe.Pointer(&elements[0])
@@ -97,21 +105,34 @@ func (k *attendKernels) spread(room *storeScratch, dst unsafe.Pointer, row []flo
 // LoadKV reads the key and the value of one KV head at slot: what StoreKV's numbers have become.
 func LoadKV(c layout.KV, block []byte, head, slot int, k, v []float32) {
 	base := unsafe.Pointer(&block[:c.Bytes()][0])
-	if c.Halves() {
-		loadHalves(c, base, head, slot, k, v)
-		return
-	}
-	level := kvLevels[kvKind(c)]
-	kScale, vScale := float32(1), float32(1)
-	if c.Scaled() {
-		kScale, vScale = dtype.F16ToF32(*at[uint16](base, c.KScale(head, slot))), dtype.F16ToF32(*at[uint16](base, c.VScale(head, slot)))
-	}
-	for d := range k[:c.Dim] {
-		k[d] = level(unsafe.Add(base, c.K(head, slot, d))) * kScale
-		if d < c.Values() {
-			v[d] = level(unsafe.Add(base, c.V(head, slot, d))) * vScale
+	load := func(row []float32, scaleAt int, value bool, offset func(head, slot, d int) int) {
+		scale := float32(1)
+		if c.Scaled() {
+			scale = dtype.F16ToF32(*at[uint16](base, scaleAt))
+		}
+		for d := range row {
+			row[d] = kvLevel(c, unsafe.Add(base, offset(head, slot, d)), c.High(d, value)) * scale
 		}
 	}
+	load(k[:c.Dim], c.KScale(head, slot), false, c.K)
+	load(v[:c.Values()], c.VScale(head, slot), true, c.V)
+	if f := scaledFormats[c.DType]; f != nil && f.Turned {
+		block := f.Block(c.Dim, c.Rank)
+		refHadamard.transform(k[:c.Dim], k[:c.Dim], block)
+		refHadamard.transform(v[:c.Values()], v[:c.Values()], block)
+	}
+}
+
+// kvLevel is what an element stands for at scale one; of one that shares its byte, whether it is the upper half.
+func kvLevel(c layout.KV, at unsafe.Pointer, high bool) float32 {
+	if !c.Halves() {
+		return kvLevels[kvKind(c)](at)
+	}
+	code := *(*uint8)(at)
+	if high {
+		code >>= 4
+	}
+	return float32(levelsU4[code&15]) - zeroI8
 }
 
 // kvLevels make f32 of an element.
