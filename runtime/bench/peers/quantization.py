@@ -27,6 +27,7 @@ OWN = {
     "fp8": ["--quant", "fp8"],
     "int8, keys and values in int8": ["--quant", "int8", "--kv-dtype", "int8"],
     "int8, keys and values in fp8": ["--quant", "int8", "--kv-dtype", "fp8"],
+    "int8, keys and values in int4": ["--quant", "int8", "--kv-dtype", "int4"],
     "int8 gptq": ["--quant", "int8", "--calib"],
     "fp8 gptq": ["--quant", "fp8", "--calib"],
     "int4-g32 rounded": ["--quant", "int4-g32"],
@@ -45,6 +46,7 @@ OWN = {
 LLAMACPP = {
     "Q8_0": ["Q8_0"],
     "Q8_0, keys and values in Q8_0": ["Q8_0"],
+    "Q8_0, keys and values in Q4_0": ["Q8_0"],
     "Q6_K": ["Q6_K"],
     "Q5_K_M": ["Q5_K_M"],
     "Q4_K_M": ["Q4_K_M"],
@@ -131,7 +133,8 @@ def llamacpp(a, name):
     tools, script = a.peers / "llama.cpp/bin", a.peers / "llama.cpp-src/vendor/llama.cpp/convert_hf_to_gguf.py"
     base = once(a.out / "bf16.gguf", lambda part: run(a.prefix, a.peers / "ref/bin/python", script, a.model, "--outtype", "bf16", "--outfile", part))
     file, (*args, kind), before, most = a.out / (name + ".gguf"), LLAMACPP[name], 0, 0
-    cache = ["-fa", "on", "-ctk", "q8_0", "-ctv", "q8_0"] if name.endswith("values in Q8_0") else []
+    cache = re.search(r"values in (\w+)$", name)
+    cache = ["-fa", "on", "-ctk", cache[1].lower(), "-ctv", cache[1].lower()] if cache else []
     if "--imatrix" in args:
         matrix, before, most = imatrix(a, base)
         args.insert(args.index("--imatrix") + 1, matrix)

@@ -20,7 +20,7 @@ func benchSequence(kind dtype.Type, positions, layers, kvHeads, group, dim int) 
 		panic(err)
 	}
 	r := rand.New(rand.NewPCG(1, 1))
-	set := Detect()[len(Detect())-1]
+	set, sc := Detect()[len(Detect())-1], NewScratch(dim)
 	q, row := randomRow(r, positions*kvHeads*group*dim), randomRow(r, kvHeads*dim)
 	n := (positions + kv.PageSize - 1) / kv.PageSize
 	pool := make([]byte, n*layers*kv.Bytes())
@@ -32,7 +32,7 @@ func benchSequence(kind dtype.Type, positions, layers, kvHeads, group, dim int) 
 		}
 		for p := range positions {
 			span, at := s.Span(p)
-			set.StoreKV(NewScratch(kv.Dim), kv, span, at, row, row)
+			set.StoreKV(sc, kv, span, at, row, row)
 		}
 		seqs = append(seqs, s)
 	}
@@ -43,7 +43,7 @@ func benchSequence(kind dtype.Type, positions, layers, kvHeads, group, dim int) 
 func BenchmarkAttendDecode(b *testing.B) {
 	t := team.New(2, nil)
 	defer t.Close()
-	for _, kind := range []dtype.Type{dtype.F32, dtype.BF16, dtype.I16} {
+	for _, kind := range []dtype.Type{dtype.F32, dtype.BF16, dtype.I16, dtype.I8, dtype.U4} {
 		for _, shape := range []struct{ kvHeads, group, dim int }{{3, 3, 64}, {8, 4, 64}, {8, 4, 128}} {
 			seqs := benchSequence(kind, 7500, 16, shape.kvHeads, shape.group, shape.dim)
 			for _, set := range Detect()[1:] {
@@ -86,7 +86,7 @@ func benchAttendDecode(b *testing.B, t *team.Team, set *Set, seqs []*sequence) {
 func BenchmarkAttendPrefill(b *testing.B) {
 	t := team.New(2, nil)
 	defer t.Close()
-	for _, kind := range []dtype.Type{dtype.F32, dtype.BF16, dtype.I16} {
+	for _, kind := range []dtype.Type{dtype.F32, dtype.BF16, dtype.I16, dtype.I8, dtype.U4} {
 		for _, shape := range []struct{ positions, kvHeads, group, dim int }{{512, 2, 3, 64}, {4096, 2, 3, 64}, {4096, 2, 4, 128}} {
 			s := benchSequence(kind, shape.positions, 1, shape.kvHeads, shape.group, shape.dim)[0]
 			for _, set := range Detect()[1:] {
@@ -101,7 +101,7 @@ func BenchmarkAttendPrefill(b *testing.B) {
 func benchAttendPrefill(b *testing.B, t *team.Team, set *Set, s *sequence, positions int) {
 	const tokens = 256
 	scratch := []*Scratch{NewScratch(128), NewScratch(128)}
-	peak := peakFor(set, map[dtype.Type]string{dtype.F32: "f32", dtype.BF16: "bf16", dtype.I16: "f32"}[s.DType])
+	peak := peakFor(set, map[dtype.Type]string{dtype.F32: "f32", dtype.BF16: "bf16", dtype.I16: "f32", dtype.I8: "f32", dtype.U4: "f32"}[s.DType])
 	q := s.queries(positions-tokens, positions)
 	ops := 4 * float64(s.QueryHeads) * tokens * (float64(positions) - tokens/2) * float64(s.Dim)
 	took := race(b, t, func(int) { peak.Run(int(ops) / t.Workers() / peak.OpsInRound) }, func(worker int) {
