@@ -48,25 +48,31 @@ func TestKVOffsetsAreDistinct(t *testing.T) {
 					}
 				}
 				for d := range kv.Dim {
-					size := max(kv.DType.Size(), 1)
-					for i, at := range []int{kv.K(h, s, d), kv.V(h, s, d)} {
-						if seen[at] && !kv.Halves() || at < 0 || at%size != 0 || at+size > kv.Bytes() {
-							t.Fatalf("%+v: head %d slot %d channel %d at %d", kv, h, s, d, at)
-						}
-						if seen[at] = true; kv.Halves() {
-							if at = -2*at - 2; kv.High(d, i == 1) {
-								at++
-							}
-							if seen[at] {
-								t.Fatalf("%+v: head %d slot %d channel %d shares half a byte", kv, h, s, d)
-							}
-							seen[at] = true
-						}
-					}
+					takes(t, kv, seen, kv.K(h, s, d), kv.High(d, false))
+					takes(t, kv, seen, kv.V(h, s, d), kv.High(d, true))
 				}
 			}
 		}
 	}
+}
+
+// takes marks the place of an element, which is inside the page and nobody else's.
+func takes(t *testing.T, kv KV, seen map[int]bool, at int, high bool) {
+	t.Helper()
+	size := max(kv.DType.Size(), 1)
+	if at < 0 || at%size != 0 || at+size > kv.Bytes() {
+		t.Fatalf("%+v: an element at %d", kv, at)
+	}
+	place := at
+	if kv.Halves() { // halves of bytes are counted apart
+		if place = -2*at - 2; high {
+			place++
+		}
+	}
+	if seen[place] {
+		t.Fatalf("%+v: two elements at %d", kv, at)
+	}
+	seen[place] = true
 }
 
 // The runs of the pages of a span are all of it that holds anything, and each position lies in those of its page.
