@@ -1,8 +1,8 @@
-"""Quantization beside llama.cpp's and OpenVINO's: one checkpoint, one text, the same windows of 512 tokens of which the second half is scored; prints a table in Markdown.
+"""Quantization beside llama.cpp's, OpenVINO's and llm-compressor's: one checkpoint, one text, the same windows of 512 tokens of which the second half is scored; prints a table in Markdown.
 
     python3 runtime/bench/peers/quantization.py MODEL --llmc bin/llmc --calib calib.txt --text eval.txt --peers DIR --out DIR
 
-DIR of --peers is what setup.sh fills: llama.cpp/bin and, for the conversion, llama.cpp-src and ref; ov for OpenVINO. Seconds are of processors, so that other work beside it counts little, and of a peer's
+DIR of --peers is what setup.sh fills: llama.cpp/bin and, for the conversion, llama.cpp-src and ref; ov for OpenVINO, lc for llm-compressor. Seconds are of processors, so that other work beside it counts little, and of a peer's
 quantization alone, what it looks at a text for included; turning the checkpoint into its container, at 16 bits, is not. OpenVINO computes as it does by itself (in bf16
 where the processor multiplies that, inputs of products with weights of few bits in 8 bits). Each row is kept in OUT/rows.json when it is done, so that a run which was broken off goes on;
 --rows names those that are wanted, --prefix is put before every command.
@@ -35,6 +35,7 @@ OWN = {
     "int4-g32 gptq-apart": ["--quant", "int4-g32", "--method", "gptq-apart", "--calib"],
     "int4-nested gptq": ["--quant", "int4-nested", "--calib"],
     "int4-g32 gptq": ["--quant", "int4-g32", "--calib"],
+    "int4-g32 gptq, embedding and head bf16": ["--quant", "int4-g32", "--override", "*embed*=bf16", "--calib"],
     "int4-g32 gptq-tuned": ["--quant", "int4-g32", "--method", "gptq-tuned", "--calib"],
     "int4-g64 gptq": ["--quant", "int4-g64", "--calib"],
     "int4-g128 gptq": ["--quant", "int4-g128", "--calib"],
@@ -67,6 +68,12 @@ OPENVINO = {
     "int4-g32, gptq": ["int4", "--all-layers", "--gptq", "--text"],
     "int4-g32, awq, scale estimation, gptq": ["int4", "--all-layers", "--awq", "--scale-estimation", "--gptq", "--text"],
     "int4-g32, awq, scale estimation, embedding and head int8": ["int4", "--awq", "--scale-estimation", "--text"],
+}
+# name: method of compress_llmcompressor.py; the embedding and the head stay in 16 bits
+LLMCOMPRESSOR = {
+    "int4-g32 rounded, embedding and head bf16": "rounded",
+    "int4-g32 awq, embedding and head bf16": "awq",
+    "int4-g32 gptq, embedding and head bf16": "gptq",
 }
 HERE = pathlib.Path(__file__).parent
 
@@ -175,6 +182,13 @@ def openvino(a, name):
     return {"bits": 16 * sizes[0] / sizes[1], "ppl": ppl, "kl": None, "top1": None, "seconds": seconds, "bytes": memory, "memory": "resident"}
 
 
+def llmcompressor(a, name):
+    """A row of perplexity alone, computed in f32."""
+    script = [a.peers / "lc/bin/python", HERE / "compress_llmcompressor.py", a.model, LLMCOMPRESSOR[name], "--calib", a.calib, "--text", a.text]
+    out, *_ = run(["env", "HF_HUB_OFFLINE=1", *a.prefix], *script, "--windows", a.windows, "--threads", a.threads)
+    return {"kl": None, "top1": None, "memory": "resident"} | json.loads(out.strip().splitlines()[-1])
+
+
 def read(kept):
     return json.loads(kept.read_text()) if kept.exists() else {}
 
@@ -216,6 +230,7 @@ def main():
     todo = {name: (own, name) for name in OWN}
     if a.peers:
         todo |= {"llama.cpp " + name: (llamacpp, name) for name in LLAMACPP} | {"OpenVINO " + name: (openvino, name) for name in OPENVINO}
+        todo |= {"llm-compressor " + name: (llmcompressor, name) for name in LLMCOMPRESSOR}
     wanted = [w.strip() for w in a.rows.split(";")] if a.rows else list(todo)
     failed = 0
     for name in wanted:

@@ -55,6 +55,11 @@ llamacpp() {
 
 openvino() { environment ov openvino openvino-genai openvino-tokenizers optimum-intel nncf && share ov; }
 onnxruntime() { environment ortgenai onnxruntime-genai onnx onnx_ir && share ortgenai; }
+# without what it needs of torch, which lies in ref
+llmcompressor() {
+	[ -e "$PEERS/lc/.done" ] || { python3 -m venv "$PEERS/lc" && share lc && "$PEERS/lc/bin/pip" install -q --no-deps llmcompressor compressed-tensors auto-round loguru datasets pyarrow \
+		pandas dill multiprocess xxhash fsspec httpx python-dateutil pytz tzdata six aiohttp aiosignal attrs frozenlist multidict propcache yarl aiohappyeyeballs && touch "$PEERS/lc/.done"; }
+}
 ctranslate2() { environment ct2 ctranslate2 && share ct2; }
 
 # vLLM's wheel for processors names a build of torch that not every index has; the one without a suffix has the same interface
@@ -94,6 +99,7 @@ model_onnxruntime() {
 		convert onnxruntime-genai $f "$PEERS/ort/$M-$f/model.onnx" "$PEERS/ortgenai/bin/python" -m onnxruntime_genai.models.builder -i "$MODEL" -o "$PEERS/ort/$M-$f" -p $f -e cpu -c "$PEERS/ort/cache"
 	done
 }
+model_llmcompressor() { :; } # reads the checkpoint
 model_ctranslate2() {
 	for f in int8 bfloat16 float32; do
 		convert ctranslate2 $f "$PEERS/ct2m/$M-$f/model.bin" "$PEERS/ct2/bin/ct2-transformers-converter" --model "$MODEL" --quantization $f --output_dir "$PEERS/ct2m/$M-$f"
@@ -121,7 +127,7 @@ try "model $M" model || exit 1
 MODEL=$(cd "$MODEL" && pwd)
 [ -e "$PEERS/models/$M" ] || ln -s "$MODEL" "$PEERS/models/$M"
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
-for peer in llama.cpp openvino onnxruntime ctranslate2 vllm; do
+for peer in llama.cpp openvino onnxruntime ctranslate2 llmcompressor vllm; do
 	wanted $peer || continue
 	f=$(echo $peer | tr -d .)
 	try $peer $f && model_$f
