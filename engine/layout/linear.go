@@ -132,6 +132,9 @@ func (l Linear) ScaleOffset(g int) int {
 	return g*l.groupBytes() + l.codeBytes(l.GroupK(g))
 }
 
+// OutputOffset returns where the 32 scales of outputs start in a panel that has them beside those of groups.
+func (l Linear) OutputOffset() int { return roundUp(l.ScaleOffset(l.Groups()), Align) }
+
 // ZeroOffset returns where the 32 zero points of group g start in a panel.
 func (l Linear) ZeroOffset(g int) int {
 	last := l.Groups() - 1
@@ -149,6 +152,8 @@ func (l Linear) PanelBytes() int {
 	last := max(0, l.Groups()-1)
 	n := l.ScaleOffset(last) + l.scaleBytes()
 	switch {
+	case l.Tiered:
+		n = l.OutputOffset() + 4*Lanes
 	case l.Levels, l.Split:
 		n = roundUp(n, Align)
 	case l.Zeros:

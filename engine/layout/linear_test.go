@@ -40,6 +40,7 @@ func TestOffsets(t *testing.T) {
 		{"u4.g128", 1, 160, 1, 2048 + 64 + 512 + 64, 136, 2112 + 128, 1, 2112 + 512, 2688, 2, 1, "q16g"},
 		{"u4.g64.s32", 1, 72, 1, 1024 + 128 + 512 + 128, 71, 1152, 1, 1152 + 512, 1792, 2, 1, "q16g"},
 		{"nf4.g64", 1, 96, 1, 1024 + 128 + 512 + 128, 71, 1152, 1, 1152 + 512, 1792, 2, 1, "f32"},
+		{"u4f.g16", 1, 80, 1, 12*128 + 192 + 128, 40, 5 * 128, 3, 12*128 + 96, 12*128 + 192 + 128, 5, 1, "q16g"},
 		{"q5m.g32", 1, 64, 1, 2 * (512 + 128 + 128), 40, 768 + 128, 1, 768 + 640, 1536, 2, 1, "f32"},
 		{"q4m.g32", 1, 64, 1, 2 * (512 + 64 + 64), 40, 640 + 128, 1, 640 + 512, 1280, 2, 1, "q16g"},
 		{"q5.g32", 1, 64, 1, 2 * (512 + 128 + 64), 40, 704 + 128, 1, 704 + 640, 1408, 2, 1, "q16g"},
@@ -185,6 +186,9 @@ func fillPanel(t *rapid.T, l Linear, panel []byte, rows int) []float32 {
 		mask, zero = 255, 128
 	}
 	c := Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, rows*groups), Zeros: make([]uint8, rows*groups)}
+	if l.Tiered {
+		return fillTiered(t, l, panel, rows, next)
+	}
 	for i := range c.Scales {
 		c.Scales[i], c.Zeros[i] = float32(next()%2048)/1024, uint8(next()%16)
 		if l.Levels {
@@ -208,6 +212,27 @@ func fillPanel(t *rapid.T, l Linear, panel []byte, rows int) []float32 {
 		if l.Levels {
 			want[i] = dtype.E2M1ToF32(c.Codes[i]) * c.Scales[g]
 		}
+	}
+	if err := l.PackCodes(panel, c); err != nil {
+		t.Fatal(err)
+	}
+	return want
+}
+
+func fillTiered(t *rapid.T, l Linear, panel []byte, rows int, next func() uint32) []float32 {
+	scales := l.Groups() + 1
+	c := Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, rows*scales)}
+	for i := range c.Scales {
+		c.Scales[i] = dtype.E4M3ToF32(uint8(next() % 0x7f))
+		if i%scales == l.Groups() {
+			c.Scales[i] = float32(next()) / 3e8
+		}
+	}
+	want := make([]float32, rows*l.K)
+	for i := range c.Codes {
+		c.Codes[i] = uint8(next() % 16)
+		row := c.Scales[i/l.K*scales:][:scales]
+		want[i] = dtype.E2M1ToF32(c.Codes[i]) * float32(row[i%l.K/l.Group]*row[l.Groups()])
 	}
 	if err := l.PackCodes(panel, c); err != nil {
 		t.Fatal(err)
@@ -330,6 +355,15 @@ func TestPackRefuses(t *testing.T) {
 	} {
 		if nested.PackCodes(panel, c) == nil {
 			t.Errorf("accepted nested: %s", name)
+		}
+	}
+	tiered := mustNew(t, "u4f.g16", 2, 32, 0)
+	panel = make([]byte, tiered.PanelBytes())
+	for name, scales := range map[string][]float32{
+		"few scales": {1, 1, 1, 1}, "inexact scale": {1, 1.01, 1, 1, 1, 1}, "negative scale": {1, -1, 1, 1, 1, 1}, "large scale": {1, 480, 1, 1, 1, 1}, "large output": {1, 1, 1e38, 1, 1, 1},
+	} {
+		if tiered.PackCodes(panel, Codes{make([]uint8, 64), scales, nil, nil, nil}) == nil {
+			t.Errorf("accepted tiered: %s", name)
 		}
 	}
 	if u4.PackFloats(panel, make([]float32, 32)) == nil || u4.PackCodes(panel[:8], good()) == nil {

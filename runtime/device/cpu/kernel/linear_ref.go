@@ -18,7 +18,7 @@ type linearArgs struct {
 	y       unsafe.Pointer // f32: row 0, first output of the panel
 	yStride int
 	scale   unsafe.Pointer // u8: the panel's 32 scales
-	zeros   unsafe.Pointer // u4z: zero points of the first group; u4e: exponents
+	zeros   unsafe.Pointer // u4z: zero points of the first group; u4e: exponents; u4f: scales of groups
 	nested  unsafe.Pointer // u4n: steps of the first group
 	// u4n: sums of the codes of row 0 in each group, [2] int32 of the digits; rows are xStride apart. Only where the set wants them.
 	// Of K-quants: see superSums.
@@ -184,6 +184,7 @@ type u4Rules struct {
 	zeros   bool
 	scale32 bool
 	levels  bool // of e2m1, scales apart
+	tiered  bool // of levels: scales are e4m3, and outputs have one that comes behind
 	digits  int  // of x
 }
 
@@ -234,6 +235,10 @@ func (u u4Rules) addGroup(acc float32, a *linearArgs, r, l, g int, last bool) fl
 		}
 	}
 	if u.levels {
+		if u.tiered {
+			part := dtype.F16ToF32(uint16(*at[uint8](a.zeros, g*layout.Lanes+l)) << 7)
+			return fma32(joinDigits(sums[:u.digits])*entry.Scale, part, acc)
+		}
 		half := math.Float32frombits(uint32(*at[uint8](a.zeros, g*layout.Lanes+l)) << 23)
 		return fma32(joinDigits(sums[:u.digits])*entry.Scale, half, acc)
 	}

@@ -6,6 +6,7 @@ type u4Variant struct {
 	scaleBytes int
 	zeros      bool
 	levels     bool // codes of e2m1; scales are exponents that lie where zero points do
+	tiered     bool // of levels: scales are e4m3, one for 16 k; see linear_u4_tiered.go
 	composed        // see linear_u4_composed.go
 }
 
@@ -89,6 +90,11 @@ func (k *u4Kernel) groupLoop(block func()) {
 	group, inner := k.newLabel("group"), k.newLabel("block")
 	k.place(group)
 	k.startGroup()
+	if k.tiered {
+		k.tieredGroup(block)
+		k.op("JNE", group)
+		return
+	}
 	k.countBlocks()
 	k.place(inner)
 	block()
@@ -241,7 +247,7 @@ func (k *linearKernel) nibbles(i, c int, mask, low, high string) {
 // blockDot is a block of 32 k with VPDPBUSD.
 func (k *u4Kernel) blockDot() {
 	low, high := func(c int) string { return k.free(2 * c) }, func(c int) string { return k.free(2*c + 1) }
-	for i := range blockSteps {
+	for i := range k.groupSteps() {
 		k.prefetch(i)
 		for c := range k.nv {
 			k.split(i, c, low(c), high(c), k.free(2*k.nv))
@@ -282,6 +288,10 @@ func (k *linearKernel) sumWords(from, to int, split func(i, c int), low, high, v
 
 // blockWords is a block of 32 k by words. Levels are at most 28 and codes of five bits 31, of which half as many sums fit.
 func (k *u4Kernel) blockWords() {
+	if k.tiered {
+		k.addWords(0, k.groupSteps())
+		return
+	}
 	if k.levels || k.fifth {
 		k.addWords(0, blockSteps/2)
 		k.addWords(blockSteps/2, blockSteps)
@@ -311,6 +321,10 @@ func (k *u4Kernel) loadExponents(c int, scale string) {
 		k.op("MOVQ", column, scratch)
 		k.op("SHRQ", imm(2), scratch)
 		at = indexed(c*k.lanes(), zeroPoint, scratch, 1)
+	}
+	if k.tiered {
+		k.partScales(at, scale)
+		return
 	}
 	k.op("VPMOVZXBD", at, scale)
 	k.op("VPSLLD", imm(23), scale, scale)
