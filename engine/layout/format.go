@@ -29,7 +29,7 @@ type Format struct {
 	ScaleBytes int // size of one scale; 0: none
 	Zeros      bool
 	Levels     bool   // codes are e2m1; scales are powers of two, halved, whose exponents lie behind all groups
-	Tiered     bool   // of levels: scales are e4m3 instead, and outputs have one of f32, behind those of all groups
+	Tiered     bool   // of levels: scales are e4m3 instead, behind every two groups, and outputs have one of f32 behind all: see tiered.go
 	Nested     bool   // codes stand for bytes by steps and offsets of each group; there is a scale per output, as in u8
 	Activation string // activation format that its kernels multiply with
 

@@ -106,6 +106,9 @@ func (l Linear) StepOffset(k int) int {
 	if l.Group == 0 {
 		return k / l.KPerStep * StepBytes
 	}
+	if l.Tiered {
+		return tieredStep(k)
+	}
 	if l.Ordered {
 		return l.orderedHeader() + k/l.KPerStep*StepBytes
 	}
@@ -126,14 +129,13 @@ func (l Linear) ScaleOffset(g int) int {
 		return g * Lanes * l.ScaleBytes
 	case l.Super():
 		return g * l.superBytes()
+	case l.Tiered:
+		return tieredScale(g)
 	case l.Levels:
 		return l.KPad()/l.KPerStep*StepBytes + g*Lanes*l.ScaleBytes
 	}
 	return g*l.groupBytes() + l.codeBytes(l.GroupK(g))
 }
-
-// OutputOffset returns where the 32 scales of outputs start in a panel that has them beside those of groups.
-func (l Linear) OutputOffset() int { return roundUp(l.ScaleOffset(l.Groups()), Align) }
 
 // ZeroOffset returns where the 32 zero points of group g start in a panel.
 func (l Linear) ZeroOffset(g int) int {

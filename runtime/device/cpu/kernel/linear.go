@@ -255,7 +255,7 @@ func (a *linearArgs) start(p panelOf, following unsafe.Pointer) {
 		if w.Super() {
 			a.groupSteps, a.lastGroupSteps = w.Group/superBlock, w.GroupK(w.Groups()-1)/superBlock
 		}
-		if w.Levels {
+		if w.Levels && !w.Tiered {
 			a.zeros = unsafe.Add(base, w.ScaleOffset(0))
 		}
 	case w.ScaleBytes > 0:

@@ -18,7 +18,7 @@ type linearArgs struct {
 	y       unsafe.Pointer // f32: row 0, first output of the panel
 	yStride int
 	scale   unsafe.Pointer // u8: the panel's 32 scales
-	zeros   unsafe.Pointer // u4z: zero points of the first group; u4e: exponents; u4f: scales of groups
+	zeros   unsafe.Pointer // u4z: zero points of the first group; u4e: exponents
 	nested  unsafe.Pointer // u4n: steps of the first group
 	// u4n: sums of the codes of row 0 in each group, [2] int32 of the digits; rows are xStride apart. Only where the set wants them.
 	// Of K-quants: see superSums.
@@ -199,6 +199,10 @@ func (u u4Rules) sum(a *linearArgs, r, l, s int) float32 {
 	var acc float32
 	first := s * a.steps
 	for g := first; g < first+a.segmentSteps(s); g++ {
+		if u.tiered {
+			acc = u.addTiered(acc, a, r, l, g)
+			continue
+		}
 		acc = u.addGroup(acc, a, r, l, g, s == a.segments-1 && g == first+a.lastSteps-1)
 	}
 	return acc
@@ -235,15 +239,27 @@ func (u u4Rules) addGroup(acc float32, a *linearArgs, r, l, g int, last bool) fl
 		}
 	}
 	if u.levels {
-		if u.tiered {
-			part := dtype.F16ToF32(uint16(*at[uint8](a.zeros, g*layout.Lanes+l)) << 7)
-			return fma32(joinDigits(sums[:u.digits])*entry.Scale, part, acc)
-		}
 		half := math.Float32frombits(uint32(*at[uint8](a.zeros, g*layout.Lanes+l)) << 23)
 		return fma32(joinDigits(sums[:u.digits])*entry.Scale, half, acc)
 	}
 	at := g*groupBytes + steps*layout.StepBytes
 	return fma32(joinDigits(sums[:u.digits])*entry.Scale, u.scale(a.panel, at, l), acc)
+}
+
+// addTiered does so for levels whose scales are e4m3, in pairs of groups.
+func (u u4Rules) addTiered(acc float32, a *linearArgs, r, l, g int) float32 {
+	pair := unsafe.Add(a.panel, g/2*2*(a.groupSteps*layout.StepBytes+layout.Lanes))
+	entry := at[layout.Entry](a.entry, r*a.xStride+g*layout.EntryBytes)
+	k := 8 * a.groupSteps
+	var sums [2]int32
+	for i := range k {
+		level := layout.Level(uint8(openNibble(pair, l, g%2*k+i)))
+		for d := range u.digits {
+			sums[d] += level * int32(*at[int8](a.x, r*a.xStride+((g*k+i)/4*u.digits+d)*4+i%4))
+		}
+	}
+	part := *at[uint8](pair, 2*a.groupSteps*layout.StepBytes+g%2*layout.Lanes+l)
+	return fma32(joinDigits(sums[:u.digits])*entry.Scale, dtype.F16ToF32(uint16(part)<<7), acc)
 }
 
 // number is what a code stands for, zero points aside.
