@@ -172,23 +172,21 @@ func fillPanel(t *rapid.T, l Linear, panel []byte, rows int) []float32 {
 		}
 		return want
 	}
-	if l.Super() {
+	switch {
+	case l.Super():
 		return fillSuper(t, l, panel, rows, next)
-	}
-	if l.Nested {
+	case l.Nested:
 		return fillNested(t, l, panel, rows, next)
-	}
-	if l.Composed() {
+	case l.Composed():
 		return fillComposed(t, l, panel, rows, next)
+	case l.Tiered:
+		return fillTiered(t, l, panel, rows, next)
 	}
 	groups, mask, zero := max(1, l.Groups()), uint32(15), 8
 	if l.Group == 0 || l.KPerStep == 2 {
 		mask, zero = 255, 128
 	}
 	c := Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, rows*groups), Zeros: make([]uint8, rows*groups)}
-	if l.Tiered {
-		return fillTiered(t, l, panel, rows, next)
-	}
 	for i := range c.Scales {
 		c.Scales[i], c.Zeros[i] = float32(next()%2048)/1024, uint8(next()%16)
 		if l.Levels {
