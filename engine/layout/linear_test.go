@@ -158,9 +158,8 @@ func TestPackRoundTrip(t *testing.T) {
 func fillPanel(t *rapid.T, l Linear, panel []byte, rows int) []float32 {
 	seed := rapid.Uint32().Draw(t, "seed")
 	next := func() uint32 { seed = seed*1664525 + 1013904223; return seed >> 8 }
-	want := make([]float32, rows*l.K)
+	src, want := make([]float32, rows*l.K), make([]float32, rows*l.K)
 	if l.ScaleBytes == 0 {
-		src := make([]float32, rows*l.K)
 		for i := range src {
 			src[i] = float32(int32(next())) / 3e5
 			if want[i] = src[i]; l.Name == "bf16" {
