@@ -224,6 +224,10 @@ func (k *u4Kernel) loadConstants() {
 		k.loadTable()
 		return
 	}
+	if k.tiered && !k.wide() {
+		k.op("VMOVDQU", constant("e2m1Levels"), k.free(tieredTable))
+		return
+	}
 	if !k.vnni {
 		k.op("VPBROADCASTD", constant("oneWords"), k.free(freeOnes))
 	}
@@ -246,9 +250,12 @@ func (k *u4Kernel) split(i, c int, low, high, v string) {
 		return
 	}
 	table := v
-	if k.wide() {
+	switch {
+	case k.wide():
 		table = k.free(freeTable)
-	} else {
+	case k.tiered:
+		table = k.free(tieredTable)
+	default:
 		k.op("VMOVDQU", constant("e2m1Levels"), table)
 	}
 	k.op("VPSHUFB", low, table, low)

@@ -6,6 +6,17 @@ var tieredVariant = u4Variant{name: "u4f", levels: true, tiered: true}
 // tieredSteps is the steps of a group.
 const tieredSteps = 2
 
+// tieredTable, counted by free, holds the table of levels of AVX2, which reads ones where it needs them.
+const tieredTable = freeOnes
+
+// oneWords is the operand that adds up pairs of words.
+func (k *u4Kernel) oneWords() string {
+	if k.wide() {
+		return k.free(freeOnes)
+	}
+	return constant("oneWords")
+}
+
 // vectors is u4Vectors, but that sums of 16 bits become those of 32 where they are.
 func (v u4Variant) vectors(t isa, rows, digits int) int {
 	if !v.tiered || t.wide() {
@@ -65,7 +76,7 @@ func (k *u4Kernel) sumTiered(from, to int) {
 			k.op("VPBROADCASTD", rowAt(entryBias+4*d, entries, r), v)
 			k.op("VPADDD", v, v, v)
 			for c := range k.nv {
-				k.op("VPMADDWD", k.free(freeOnes), k.word(r, d, c), k.sum(r, d, c))
+				k.op("VPMADDWD", k.oneWords(), k.word(r, d, c), k.sum(r, d, c))
 				k.op("VPADDD", v, k.sum(r, d, c), k.sum(r, d, c))
 			}
 		}
