@@ -186,7 +186,7 @@ func (f *Format) scales(cols int) int {
 	return f.Groups(cols)
 }
 
-// Scales returns the number of scales of a row of cols elements of a format whose codes are chosen one by one: of as many columns each as BoundColumns says.
+// Scales returns the number of scales of a row of cols elements of a format whose codes are chosen one by one: of as many columns each as BoundColumns says, but for those of two tiers.
 func (f *Format) Scales(cols int) int { return f.scales(cols) }
 
 // NearestScale returns the scale next to x that the format stores.
