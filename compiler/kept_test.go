@@ -50,6 +50,11 @@ var quantizedCheckpoints = []struct{ name, format string }{
 	{"bnb-fp4-b128", "fp4"},   // likewise
 	{"bnb-nf4-odd", "nf4-split"},
 	{"gptq-int4-g24-asym", "int4-g16-order"},
+	{"modelopt-nvfp4", "nvfp4"},
+	{"modelopt-fp8", "fp8"},
+	{"ct-nvfp4-halves", "nvfp4"},
+	{"ct-mxfp4", "mxfp4"},
+	{"moe-modelopt-nvfp4", "nvfp4"},
 	{"moe-bnb-nf4", "nf4"},
 	{"moe-bnb-int8", "int8"},
 	{"moe-bnb-fp4-nested", "fp4"},
@@ -146,7 +151,7 @@ func TestMXFP4(t *testing.T) {
 
 // TestCodesAreKept verifies plans whose codes come from several tensors, in other orders: every weight has the checkpoint's own numbers, and the function is the imported one.
 func TestCodesAreKept(t *testing.T) {
-	for _, name := range []string{"gpt-oss-mxfp4", "gptq-int4-g32-asym-actorder", "ct-int8-tensor-static", "awq-int4-g32", "bnb-nf4-nested", "ct-fp8-block", "ct-fp8-tensor-static", "gptq-int8-g32-actorder", "moe-gptq-int4-g32-actorder", "moe-gptq-int8-g32-actorder", "bnb-nf4-odd", "gptq-int4-g24-asym"} {
+	for _, name := range []string{"gpt-oss-mxfp4", "gptq-int4-g32-asym-actorder", "ct-int8-tensor-static", "awq-int4-g32", "bnb-nf4-nested", "ct-fp8-block", "ct-fp8-tensor-static", "gptq-int8-g32-actorder", "moe-gptq-int4-g32-actorder", "moe-gptq-int8-g32-actorder", "bnb-nf4-odd", "gptq-int4-g24-asym", "modelopt-nvfp4", "ct-nvfp4-halves"} {
 		dir := quantizedGolden(t, name).dir
 		path := filepath.Join(t.TempDir(), "engine.plan")
 		report, err := compiler.Build(t.Context(), compiler.Options{Model: dir, Out: path, Check: true})

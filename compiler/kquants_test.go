@@ -3,6 +3,7 @@ package compiler_test
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -31,7 +32,8 @@ var kQuants = []kQuant{
 	{"Q2_K", 10, 84, []int{80, 82}, 0.004}, {"Q3_K", 11, 110, []int{108}, 0.0015}, {"Q4_K", 12, 144, []int{0, 2}, 0.0002},
 	{"Q5_K", 13, 176, []int{0, 2}, 0.0001}, {"Q6_K", 14, 210, []int{208}, 0.00003},
 	{"Q5_1", 7, 8 * 24, []int{0, 2, 24, 26, 48, 50, 72, 74, 96, 98, 120, 122, 144, 146, 168, 170}, 0.002}, // eight blocks of 32
-	{"Q4_1", 3, 8 * 20, everyBlock(20, 0, 2), 0.004}, {"Q5_0", 6, 8 * 22, everyBlock(22, 0), 0.002}, {"IQ4_NL", 20, 8 * 18, everyBlock(18, 0), 0.0005}, {"Q8_0", 8, 8 * 34, everyBlock(34, 0), 0.0005},
+	{"Q4_1", 3, 8 * 20, everyBlock(20, 0, 2), 0.004}, {"Q5_0", 6, 8 * 22, everyBlock(22, 0), 0.002}, {"IQ4_NL", 20, 8 * 18, everyBlock(18, 0), 0.0005}, {"NVFP4", 40, 4 * 36, nil, 0.002},
+	{"Q8_0", 8, 8 * 34, everyBlock(34, 0), 0.0005},
 }
 
 // everyBlock is where the f16 of eight blocks of 32 elements lie.
@@ -55,7 +57,32 @@ func (k kQuant) blocks(r *rand.Rand, elements uint64) []byte {
 			binary.LittleEndian.PutUint16(data[at+h:], dtype.F32ToF16(float32(k.scale*(0.5+r.Float64()))))
 		}
 	}
+	for at := 0; k.name == "NVFP4" && at < len(data); at += 36 { // scales are bytes, of numbers around one
+		for i := range 4 {
+			data[at+i] = 0x30 + data[at+i]%16
+		}
+	}
 	return data
+}
+
+// tensors are a matrix, or one of each expert, and what multiplies it where the type has that.
+func (k kQuant) tensors(r *rand.Rand, name string, dims ...uint64) []gguftest.Tensor {
+	elements, matrices := uint64(1), uint64(1)
+	for _, d := range dims {
+		elements *= d
+	}
+	if len(dims) > 2 {
+		matrices = dims[2]
+	}
+	all := []gguftest.Tensor{{Name: name + ".weight", Kind: k.id, Dims: dims, Data: k.blocks(r, elements)}}
+	if k.name != "NVFP4" {
+		return all
+	}
+	var scales []byte
+	for range matrices {
+		scales = binary.LittleEndian.AppendUint32(scales, math.Float32bits(float32(k.scale*(0.5+r.Float64()))))
+	}
+	return append(all, gguftest.Tensor{Name: name + ".scale", Dims: []uint64{matrices}, Data: scales}, gguftest.Tensor{Name: name + ".input_scale", Dims: []uint64{matrices}, Data: scales})
 }
 
 // model is a Llama of one layer, all of whose matrices are of the type, with a tied head. With experts it is a Mixtral.
@@ -88,11 +115,11 @@ func (k kQuant) model(t *testing.T, experts uint64) string {
 		w.Keys = append(w.Keys, "llama.expert_count", int(experts), "llama.expert_used_count", 2)
 		matrices = append(matrices, matrix{"blk.0.ffn_gate_inp", hidden, experts})
 		for _, m := range each {
-			w.Tensors = append(w.Tensors, gguftest.Tensor{Name: m.name + "_exps.weight", Kind: k.id, Dims: []uint64{m.cols, m.rows, experts}, Data: k.blocks(r, m.cols*m.rows*experts)})
+			w.Tensors = append(w.Tensors, k.tensors(r, m.name+"_exps", m.cols, m.rows, experts)...)
 		}
 	}
 	for _, m := range matrices {
-		w.Tensors = append(w.Tensors, gguftest.Tensor{Name: m.name + ".weight", Kind: k.id, Dims: []uint64{m.cols, m.rows}, Data: k.blocks(r, m.cols*m.rows)})
+		w.Tensors = append(w.Tensors, k.tensors(r, m.name, m.cols, m.rows)...)
 	}
 	for _, name := range []string{"output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"} {
 		var ones []byte
@@ -123,12 +150,12 @@ func TestNothingIsRoundedToKQuants(t *testing.T) {
 // TestKQuantsAreKept builds models of K-quants in their own codes: every weight has the numbers of the file, and logits are those of the numbers in f32 (TestGoldensGGUF and
 // TestBlocks of package gguf say that these are right), but for what inputs of 16 bits lose.
 func TestKQuantsAreKept(t *testing.T) {
-	formats := map[string]string{"Q2_K": "q2_k", "Q3_K": "q3_k", "Q4_K": "q4_k", "Q5_K": "q5_k", "Q6_K": "q6_k", "Q5_1": "q5_1", "Q4_1": "q4_1", "Q5_0": "q5_0", "IQ4_NL": "iq4_nl", "Q8_0": "int8-g32-order"}
-	bits := map[string]float64{"Q2_K": 5.2, "Q3_K": 4.6, "Q4_K": 4.7, "Q5_K": 8.7, "Q6_K": 8.6, "Q5_1": 6.1, "Q4_1": 5.1, "Q5_0": 5.6, "IQ4_NL": 4.6, "Q8_0": 9.6}
+	formats := map[string]string{"Q2_K": "q2_k", "Q3_K": "q3_k", "Q4_K": "q4_k", "Q5_K": "q5_k", "Q6_K": "q6_k", "Q5_1": "q5_1", "Q4_1": "q4_1", "Q5_0": "q5_0", "IQ4_NL": "iq4_nl", "NVFP4": "nvfp4", "Q8_0": "int8-g32-order"}
+	bits := map[string]float64{"Q2_K": 5.2, "Q3_K": 4.6, "Q4_K": 4.7, "Q5_K": 8.7, "Q6_K": 8.6, "Q5_1": 6.1, "Q4_1": 5.1, "Q5_0": 5.6, "IQ4_NL": 4.6, "NVFP4": 4.7, "Q8_0": 9.6}
 	ids := []int32{1, 7, 3, 40, 12, 5, 9, 22, 31, 2, 47}
 	for _, k := range kQuants {
 		experts := uint64(0)
-		if k.name == "Q4_K" || k.id <= 8 || k.name == "IQ4_NL" {
+		if k.name == "Q4_K" || k.id <= 8 || k.name == "IQ4_NL" || k.name == "NVFP4" {
 			experts = 3
 		}
 		t.Run(k.name, func(t *testing.T) {

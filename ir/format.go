@@ -21,6 +21,7 @@ var WeightFormats = []struct {
 	{"int4za8", dtype.U4, true},
 	{"int4na8", dtype.U4, true},
 	{"mxfp4", dtype.U4, true},
+	{"nvfp4", dtype.U4, true},
 	{"q2k", dtype.U4, true},
 	{"q3k", dtype.U4, true},
 	{"q4k", dtype.U4, true},
@@ -42,7 +43,7 @@ var WeightFormats = []struct {
 // multiplied with.
 var ActivationFormats = []ActivationFormat{
 	{"q16t", dtype.I8, GroupSums, []string{"int8", "int4n"}},
-	{"q16g", dtype.I8, GroupScales, []string{"int4", "int4z", "mxfp4", "q2k", "q3k", "q4k", "q5k", "q6k", "q4m", "q5", "iq4"}},
+	{"q16g", dtype.I8, GroupScales, []string{"int4", "int4z", "mxfp4", "nvfp4", "q2k", "q3k", "q4k", "q5k", "q6k", "q4m", "q5", "iq4"}},
 	{"q8t", dtype.I8, GroupSums, []string{"int8a8", "int4na8"}},
 	{"q8g", dtype.I8, GroupScales, []string{"int4a8", "int4za8"}},
 	{"s8t", dtype.I8, NoGroups, []string{"int8a8", "int4na8"}},

@@ -97,7 +97,7 @@ func (t Target) Kernels(op *ir.Op) []passes.Kernel {
 }
 
 // layoutBases names the packed layout of a quantization format; the group size is part of both names.
-var layoutBases = map[string]string{"int8": "u8", "int8a8": "u8", "int4": "u4", "int4z": "u4z", "int4n": "u4n", "int4a8": "u4", "int4za8": "u4z", "int4na8": "u4n", "mxfp4": "u4e", "q2k": "q2k", "q3k": "q3k", "q4k": "q4k", "q5k": "q5k", "q6k": "q6k", "nf4": "nf4", "fp4": "fp4", "q5m": "q5m", "q4m": "q4m", "q5": "q5", "iq4": "iq4", "int4o": "u4o", "int8o": "u8o", "nf4s": "nf4s", "fp4s": "fp4s", "fp8": "e4m3s", "fp8_tensor": "e4m3s", "fp8_block": "e4m3s"}
+var layoutBases = map[string]string{"int8": "u8", "int8a8": "u8", "int4": "u4", "int4z": "u4z", "int4n": "u4n", "int4a8": "u4", "int4za8": "u4z", "int4na8": "u4n", "mxfp4": "u4e", "nvfp4": "u4f", "q2k": "q2k", "q3k": "q3k", "q4k": "q4k", "q5k": "q5k", "q6k": "q6k", "nf4": "nf4", "fp4": "fp4", "q5m": "q5m", "q4m": "q4m", "q5": "q5", "iq4": "iq4", "int4o": "u4o", "int8o": "u8o", "nf4s": "nf4s", "fp4s": "fp4s", "fp8": "e4m3s", "fp8_tensor": "e4m3s", "fp8_block": "e4m3s"}
 
 // ownInputs are inputs that differ from those that a format of weights has on GPUs: products of codes with an offset want sums of the inputs' codes.
 var ownInputs = map[string]string{"s8t": "q8t"}

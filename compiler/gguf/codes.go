@@ -122,6 +122,9 @@ func (c codedRows) ReadCodes(b *quant.Block, lo int64) error {
 	return c.eachRow(lo, b.Rows, func(i int, src []byte) error {
 		row := rowOf(b, i)
 		c.info.kind.codes(&row, src)
+		if c.info.kind.scaled != nil {
+			row.scales[len(row.scales)-1] = c.of
+		}
 		for _, s := range row.scales {
 			if math.IsNaN(float64(s)) || math.IsInf(float64(s), 0) {
 				return fmt.Errorf("has a scale of %g: the file is damaged", s)

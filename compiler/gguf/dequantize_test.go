@@ -100,7 +100,7 @@ func TestCodes(t *testing.T) {
 			}
 		})
 	}
-	if tested != 12 {
+	if tested != 13 {
 		t.Errorf("%d types have codes or digits", tested)
 	}
 }

@@ -16,10 +16,11 @@ type rows struct {
 	// order says where the file has a row of transformers; nil: in the same place.
 	order func(row int64) int64
 	less  float32 // what the file has added to every number
+	of    float32 // what multiplies every number, of types that have that
 }
 
 func newRows(file *hf.Mapped, info *tensorInfo) *rows {
-	r := &rows{file: file, info: info, cols: 1}
+	r := &rows{file: file, info: info, cols: 1, of: 1}
 	for _, d := range info.shape[1:] {
 		r.cols *= d
 	}
@@ -85,6 +86,9 @@ func (r *rows) decodeBlocks(dst []float32, first int64) error {
 	decode := t.decode
 	if decode == nil {
 		decode = hf.Converter(t.number)
+	}
+	if t.scaled != nil {
+		decode = func(dst []float32, src []byte) { t.scaled(dst, src, r.of) }
 	}
 	if first < 0 || offset+n > r.info.offset+r.info.bytes {
 		return fmt.Errorf("elements from %d on are beyond its end", first*t.block)

@@ -44,7 +44,7 @@ func (m *model) tensors(config *hf.Object) ([]*tensor, error) {
 	for _, f := range m.files {
 		for i := range f.infos {
 			info := &f.infos[i]
-			if slices.Contains([]string{frequencies, shortFrequencies, longFrequencies}, info.name) {
+			if slices.Contains([]string{frequencies, shortFrequencies, longFrequencies}, info.name) || m.scales(info) {
 				continue
 			}
 			parts, err := m.parts(info)
@@ -67,6 +67,8 @@ type part struct {
 	tensorInfo
 	name   string // of the file
 	expert string // its number, of one expert's matrix
+	index  int64  // the same, and how many there are
+	count  int64
 }
 
 // maxExperts bounds the matrices of one tensor.
@@ -88,7 +90,7 @@ func (m *model) parts(info *tensorInfo) ([]part, error) {
 	}
 	var parts []part
 	for e := range count {
-		p := part{tensorInfo: *info, name: info.name, expert: strconv.FormatInt(e, 10)}
+		p := part{tensorInfo: *info, name: info.name, expert: strconv.FormatInt(e, 10), index: e, count: count}
 		p.shape, p.bytes = info.shape[1:], info.bytes/count
 		p.offset += e * p.bytes
 		parts = append(parts, p)
@@ -109,6 +111,11 @@ func (m *model) newTensor(f *file, p *part, sizes heads, coded bool) (*tensor, e
 	t := &tensor{rows: newRows(f.Mapped, &p.tensorInfo), table: p.name == tableTensor}
 	row, _ := m.family.row(p.name)
 	var err error
+	if p.kind.scaled != nil {
+		if t.rows.of, err = m.scaleOf(p.name, p.index, max(1, p.count)); err != nil {
+			return nil, err
+		}
+	}
 	if row != nil {
 		t.rows.less = row.less
 		if row.order != nil {

@@ -13,6 +13,9 @@ const ConfigFile = "config.json"
 // QuantizeFile is where AutoGPTQ says how a checkpoint is quantized, if config.json does not.
 const QuantizeFile = "quantize_config.json"
 
+// ModelOptFile is where NVIDIA's Model Optimizer says so, and older versions of it alone.
+const ModelOptFile = "hf_quant_config.json"
+
 const maxConfigBytes = 16 << 20
 
 // Config is config.json.
@@ -29,6 +32,7 @@ type Checkpoint struct {
 	Config     *Config
 	Generation *Generation
 	Quantize   *Object   // QuantizeFile, nil when it is absent
+	ModelOpt   *Object   // ModelOptFile, nil when it is absent
 	Sentence   *Sentence // how sentence-transformers makes embeddings, nil where no file says so
 
 	files     []string // names in Dir, sorted
@@ -80,6 +84,9 @@ func openDirectory(dir string) (*Checkpoint, error) {
 		return nil, err
 	}
 	if c.Quantize, err = readObject(dir, QuantizeFile); err != nil {
+		return nil, err
+	}
+	if c.ModelOpt, err = readObject(dir, ModelOptFile); err != nil {
 		return nil, err
 	}
 	if c.Sentence, err = readSentence(dir); err != nil {

@@ -21,7 +21,7 @@ func (c *Checkpoint) SourceFiles() []string {
 		return c.container.Files
 	}
 	names := []string{ConfigFile}
-	for _, name := range []string{GenerationFile, QuantizeFile} {
+	for _, name := range []string{GenerationFile, QuantizeFile, ModelOptFile} {
 		if exists(c.Dir, name) {
 			names = append(names, name)
 		}

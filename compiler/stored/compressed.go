@@ -14,7 +14,12 @@ import (
 //	weight_packed [N, K/P] words of P = 32/bits codes, lowest bits first, with half their range added; weight_shape [2] has N and K
 //
 // with weight_scale [N, G], or of one element, or of 128x128 blocks; weight_zero_point where not symmetric: [N, G] i8, or [N/P, G] words of P outputs;
-// weight_g_idx [K] the group of each input. Scales of inputs, of outputs and of the KV cache are left out: a product quantizes inputs by what they
+// weight_g_idx [K] the group of each input. One of e2m1 is
+//
+//		weight_packed [N, K/2] bytes of two codes; weight_scale [N, K/16] e4m3 and weight_global_scale f32, by which numbers are divided, or weight_scale [N, K/32] exponents of two
+//
+//	 Scales of inputs, of outputs and of the KV cache are left out: a product quantizes inputs by what they
+//
 // are, or not at all, and the cache has the format that --kv-dtype says.
 func attachCompressed(c *hf.Checkpoint, f *hf.Fields) error {
 	schemes := readSchemes(f)
@@ -45,19 +50,21 @@ func attachCompressed(c *hf.Checkpoint, f *hf.Fields) error {
 			return err
 		}
 	}
-	for _, name := range c.Names() {
-		for _, part := range []string{".k_scale", ".v_scale", ".q_scale", ".output_scale"} {
-			if strings.HasSuffix(name, part) {
-				c.Drop(c.Lookup(name))
-			}
-		}
-	}
+	dropCacheScales(c)
 	return nil
 }
 
 func (s *scheme) attach(l *linear, suffix string) error {
-	for _, part := range []string{"input_scale", "input_zero_point"} {
+	for _, part := range []string{"input_scale", "input_zero_point", "input_global_scale"} {
 		l.optional(part)
+	}
+	switch {
+	case s.float && s.bits == 4 && suffix != "weight_packed":
+		return l.first.Errorf("holds numbers of 8 bits, but its group of %s.config_groups says 4", ConfigKey)
+	case s.format == "nvfp4-pack-quantized":
+		return l.attachNVFP4("compressed-tensors", "weight_global_scale", true)
+	case s.format == "mxfp4-pack-quantized":
+		return l.attachMXLinear("compressed-tensors")
 	}
 	if s.float {
 		l.check(l.first, e4m3, l.first.Shape)

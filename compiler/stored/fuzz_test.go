@@ -26,6 +26,10 @@ var fuzzed = []struct{ config, parts string }{
 	{bnb8, "bnb8"},
 	{nf4, "nf4"},
 	{`{"quant_method":"mxfp4"}`, "mxfp4"},
+	{modelOpt, "nvfp4"},
+	{`{"quant_method":"modelopt","quant_algo":"FP8"}`, "fp8"},
+	{fmt.Sprintf(ct4, "nvfp4-pack-quantized", "tensor_group", 16), "ct-nvfp4"},
+	{fmt.Sprintf(ct4, "mxfp4-pack-quantized", "group", 32), "ct-mxfp4"},
 }
 
 // FuzzAttach changes shapes and bytes of the parts of a linear: what comes of it is a typed error, or a matrix whose rows can all be read and whose codes

@@ -50,28 +50,56 @@ func (l *linear) attachMX(stack string) error {
 	if l.err != nil {
 		return l.err
 	}
-	m := &mxMatrix{cols: s[2] * mxBlock}
-	var err error
-	if m.blocks, err = l.first.View(m.cols / 2); err != nil {
-		return err
-	}
-	if m.scales, err = scales.View(s[2]); err != nil {
-		return err
-	}
-	normal, err := m.look()
+	matrix, err := newMXMatrix("mxfp4", l.first, scales, s[2]*mxBlock)
 	if err != nil {
 		return err
 	}
-	matrix := &Matrix{Method: "mxfp4", Plain: dtype.F32, cols: m.cols, source: m}
+	l.c.Drop(l.parts...)
+	l.c.PutCoded(stack, matrix.Method, []int64{s[0], s[1], matrix.cols}, matrix, l.first)
+	return nil
+}
+
+// attachMXLinear reads a linear of [N, K/2] such bytes, with weight_scale [N, K/32].
+func (l *linear) attachMXLinear(method string) error {
+	rows, bytes, ok := l.matrix()
+	if !ok {
+		return l.err
+	}
+	l.check(l.first, octets, l.first.Shape)
+	if l.err == nil && bytes%(mxBlock/2) != 0 {
+		return l.first.Errorf("has rows of %d codes, which are not blocks of %d", 2*bytes, mxBlock)
+	}
+	scales := l.part("weight_scale", octets, []int64{rows, 2 * bytes / mxBlock})
+	if l.err != nil {
+		return l.err
+	}
+	matrix, err := newMXMatrix(method, l.first, scales, 2*bytes)
+	if err == nil {
+		put(l.c, l.name+"weight", rows, matrix, l.parts...)
+	}
+	return err
+}
+
+// newMXMatrix makes a matrix of blocks and their exponents.
+func newMXMatrix(method string, blocks, scales *hf.Tensor, cols int64) (*Matrix, error) {
+	m := &mxMatrix{cols: cols}
+	var err error
+	if m.blocks, err = blocks.View(cols / 2); err != nil {
+		return nil, err
+	}
+	if m.scales, err = scales.View(cols / mxBlock); err != nil {
+		return nil, err
+	}
+	normal, err := m.look()
+	if err != nil {
+		return nil, err
+	}
+	matrix := &Matrix{Method: method, Plain: dtype.F32, cols: cols, source: m}
 	if normal {
 		matrix.Plain = dtype.BF16
-		if matrix.Format, err = quant.Find("mxfp4"); err != nil {
-			return err
-		}
+		matrix.Format, err = quant.Find("mxfp4")
 	}
-	l.c.Drop(l.parts...)
-	l.c.PutCoded(stack, matrix.Method, []int64{s[0], s[1], m.cols}, matrix, l.first)
-	return nil
+	return matrix, err
 }
 
 // look checks all exponents. Their numbers are those of the format, and bf16, but where half of one is below normal numbers.

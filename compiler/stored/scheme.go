@@ -21,16 +21,35 @@ type scheme struct {
 	actOrder  bool // inputs of a group are not beside each other
 }
 
-// strategies are what may share a scale, by whether weights are floating point.
-var strategies = map[bool][]string{
-	false: {"tensor", "channel", "group"},
-	true:  {"tensor", "channel", "block"},
+// strategies are what may share a scale, by the kind of weights.
+var strategies = map[string][]string{
+	"int":    {"tensor", "channel", "group"},
+	"float":  {"tensor", "channel", "block"},
+	"float4": {"tensor_group", "group"},
 }
 
-// layouts are the formats of tensors, by whether weights are floating point.
-var layouts = map[bool][]string{
-	false: {"int-quantized", "naive-quantized", "pack-quantized"},
-	true:  {"float-quantized", "naive-quantized"},
+// layouts are the formats of tensors, by the kind of weights.
+var layouts = map[string][]string{
+	"int":    {"int-quantized", "naive-quantized", "pack-quantized"},
+	"float":  {"float-quantized", "naive-quantized"},
+	"float4": {"nvfp4-pack-quantized", "mxfp4-pack-quantized"},
+}
+
+// float4Groups are the strategy and the size of groups of the formats of e2m1.
+var float4Groups = map[string]struct {
+	strategy string
+	size     int64
+}{"nvfp4-pack-quantized": {"tensor_group", nvGroup}, "mxfp4-pack-quantized": {"group", mxBlock}}
+
+// kind tells weights apart by what there is for them.
+func (s *scheme) kind() string {
+	switch {
+	case s.float && s.bits == 4:
+		return "float4"
+	case s.float:
+		return "float"
+	}
+	return "int"
 }
 
 // readSchemes reads config_groups.
@@ -50,8 +69,11 @@ func readSchemes(f *hf.Fields) []*scheme {
 		s := &scheme{format: group.TextOr("format", format), targets: group.Texts("targets")}
 		if weights := group.Object("weights"); weights != nil {
 			s.readWeights(weights)
-			if !slices.Contains(layouts[s.float], s.format) {
-				f.Fail("format", "%.40q is not read for weights of this type; supported are %s", s.format, strings.Join(layouts[s.float], ", "))
+			if known := layouts[s.kind()]; !slices.Contains(known, s.format) {
+				f.Fail("format", "%.40q is not read for weights of this type; supported are %s", s.format, strings.Join(known, ", "))
+			}
+			if want, is := float4Groups[s.format]; is && (s.strategy != want.strategy || s.group != want.size) {
+				weights.Fail("group_size", "%d and strategy %.40q are not read for %s; supported are %d and %s", s.group, s.strategy, s.format, want.size, want.strategy)
 			}
 			all = append(all, s)
 		}
@@ -79,18 +101,18 @@ func (s *scheme) readWeights(w *hf.Fields) {
 	default:
 		w.Fail("type", "%.40q is not read; supported are int, float", kind)
 	}
-	if s.bits != 8 && (s.bits != 4 || s.float) {
-		w.Fail("num_bits", "%d is not read; supported are 4 (int) and 8", s.bits)
+	if s.bits != 8 && s.bits != 4 {
+		w.Fail("num_bits", "%d is not read; supported are 4 and 8", s.bits)
 	}
 	s.strategy = w.TextOr("strategy", "tensor")
-	if !slices.Contains(strategies[s.float], s.strategy) {
-		w.Fail("strategy", "%.40q is not read; supported are %s", s.strategy, strings.Join(strategies[s.float], ", "))
+	if known := strategies[s.kind()]; !slices.Contains(known, s.strategy) {
+		w.Fail("strategy", "%.40q is not read; supported are %s", s.strategy, strings.Join(known, ", "))
 	}
 	s.symmetric = w.BoolOr("symmetric", true)
 	if s.float && !s.symmetric {
 		w.Fail("symmetric", "false is not read for floating point; supported is true")
 	}
-	if s.strategy == "group" {
+	if s.strategy == "group" || s.strategy == "tensor_group" {
 		s.group = w.Int("group_size", 1, maxSide)
 	}
 	if sides := w.Floats("block_structure", 0, maxSide); s.strategy == "block" && !slices.Equal(sides, []float64{blockSide, blockSide}) {

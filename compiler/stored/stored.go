@@ -22,9 +22,10 @@ var methods = []method{
 	{"gptq", "4 and 8 bits, groups of any size, act-order; checkpoint_format gptq and gptq_v2", attachGPTQ},
 	{"awq", "4 bits with zero points, version gemm", attachAWQ},
 	{"fp8", "e4m3, a scale per tensor or per block of 128x128", attachFP8},
-	{"compressed-tensors", "float-quantized, int-quantized, naive-quantized, pack-quantized", attachCompressed},
+	{"compressed-tensors", "float-quantized, int-quantized, naive-quantized, pack-quantized, nvfp4-pack-quantized, mxfp4-pack-quantized", attachCompressed},
 	{"bitsandbytes", "int8, nf4, fp4, nested scales", attachBitsAndBytes},
 	{"mxfp4", "blocks of 32 e2m1 with a power of two", attachMXFP4},
+	{"modelopt", "NVFP4 and FP8, mixed too; config.json or hf_quant_config.json", attachModelOpt},
 }
 
 // ConfigKey is the key of config.json that says how the checkpoint is quantized.
@@ -88,6 +89,13 @@ func Attach(c *hf.Checkpoint) error {
 	}
 	if config == nil && c.Quantize != nil && !c.Random() {
 		return attachGPTQ(c, c.Quantize.Fields())
+	}
+	if config == nil && c.ModelOpt != nil && !c.Random() {
+		fields := c.ModelOpt.Fields()
+		if config = fields.Object("quantization"); config != nil && config.Value("quant_algo") != nil {
+			return attachModelOpt(c, config)
+		}
+		return fields.Err()
 	}
 	if config == nil || len(config.Keys()) == 0 {
 		return nil

@@ -112,7 +112,10 @@ func small(method string) map[string]part {
 		"bnb8": {"x.weight": {"I8", []int64{8, 64}, nil}, "x.SCB": {"F32", []int64{8}, nil}, "x.weight_format": {"U8", []int64{}, nil}},
 		"nf4": {"x.weight": {"U8", []int64{256, 1}, nil}, "x.weight.absmax": {"F32", []int64{8}, nil}, "x.weight.quant_map": {"F32", []int64{16}, f32(dtype.NF4[:]...)},
 			"x.weight.quant_state.bitsandbytes__nf4": {"U8", []int64{int64(len(state))}, []byte(state)}},
-		"mxfp4": {"x_blocks": {"U8", []int64{2, 8, 2, 16}, nil}, "x_scales": {"U8", []int64{2, 8, 2}, nil}},
+		"nvfp4":    {"x.weight": {"U8", []int64{8, 24}, nil}, "x.weight_scale": {"F8_E4M3", []int64{8, 3}, nil}, "x.weight_scale_2": {"F32", []int64{}, nil}, "x.input_scale": {"F32", []int64{}, nil}},
+		"ct-nvfp4": {"x.weight_packed": {"U8", []int64{8, 32}, nil}, "x.weight_scale": {"F8_E4M3", []int64{8, 4}, nil}, "x.weight_global_scale": {"F32", []int64{1}, f32(4)}},
+		"ct-mxfp4": {"x.weight_packed": {"U8", []int64{8, 32}, nil}, "x.weight_scale": {"U8", []int64{8, 2}, nil}},
+		"mxfp4":    {"x_blocks": {"U8", []int64{2, 8, 2, 16}, nil}, "x_scales": {"U8", []int64{2, 8, 2}, nil}},
 	}[method]
 }
 
@@ -144,7 +147,7 @@ func refusals() []refusal {
 	nan, inf := half(float32(math.NaN())), append(half(1), 0, 0x7c)
 	return []refusal{
 		{`{"bits":4}`, small("gptq"), "config.json: quantization_config.quant_method: is missing"},
-		{`{"quant_method":"hqq"}`, small("gptq"), `config.json: quantization_config.quant_method: "hqq" is not read; supported are gptq, awq, fp8, compressed-tensors, bitsandbytes, mxfp4`},
+		{`{"quant_method":"hqq"}`, small("gptq"), `config.json: quantization_config.quant_method: "hqq" is not read; supported are gptq, awq, fp8, compressed-tensors, bitsandbytes, mxfp4, modelopt`},
 		{`{"quant_method":"gptq","bits":3}`, small("gptq"), "config.json: quantization_config.bits: 3 is not read; supported are 4, 8"},
 		{`{"quant_method":"gptq","bits":4,"checkpoint_format":"marlin"}`, small("gptq"), `quantization_config.checkpoint_format: "marlin" is not read; supported are gptq, gptq_v2`},
 		{`{"quant_method":"gptq","bits":4,"group_size":0}`, small("gptq"), "quantization_config.group_size: must be -1 or positive"},
@@ -170,7 +173,7 @@ func refusals() []refusal {
 		{`{"quant_method":"fp8","activation_scheme":"odd"}`, small("fp8"), `activation_scheme: "odd" is not read`},
 		{group("marlin-24", "int", 4, "group", true), small("packed"), `quantization_config.format: "marlin-24" is not read`},
 		{group("pack-quantized", "int", 2, "group", true), small("packed"), "config_groups.group_0.weights.num_bits: 2 is not read"},
-		{group("float-quantized", "float", 4, "tensor", true), small("fp8"), "config_groups.group_0.weights.num_bits: 4 is not read"},
+		{group("float-quantized", "float", 4, "tensor", true), small("fp8"), `config_groups.group_0.weights.strategy: "tensor" is not read; supported are tensor_group, group`},
 		{group("pack-quantized", "int", 4, "tensor_group", true), small("packed"), `weights.strategy: "tensor_group" is not read; supported are tensor, channel, group`},
 		{packed, with("packed", "x.weight_shape", part{}), "its x.weight_shape is missing"},
 		{packed, with("packed", "x.weight_shape", part{"I64", []int64{2}, word(8, 0, 65, 0)}), "is [8 65]; x.weight_packed has 8 rows of 8 words of 8 codes"},
@@ -191,7 +194,7 @@ func refusals() []refusal {
 }
 
 func TestRefusals(t *testing.T) {
-	for _, c := range refusals() {
+	for _, c := range slices.Concat(refusals(), refusalsFP4()) {
 		_, err := attach(t, c.config, c.parts)
 		if e := (*hf.Error)(nil); !errors.As(err, &e) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: error %v, want one line with %q", c.config, err, c.want)
@@ -246,23 +249,30 @@ func TestNumbers(t *testing.T) {
 		{"nf4 of usual levels", nf4, set(small("nf4"), map[string][]byte{"x.weight": {0xf0}, "x.weight.absmax": f32(2)}), []float32{2, -2}},
 		{"mxfp4", `{"quant_method":"mxfp4"}`, set(small("mxfp4"), map[string][]byte{"x_blocks": {0xf1}, "x_scales": slices.Repeat([]byte{129}, 32)}), []float32{2, -24}},
 	} {
-		checkpoint, err := attach(t, c.config, c.parts)
-		if err != nil {
-			t.Errorf("%s: %v", c.name, err)
-			continue
-		}
-		x := cmp.Or(checkpoint.Lookup("x.weight"), checkpoint.Lookup("x"))
-		got := make([]float32, 64)
-		m := Of(x)
-		if m == nil {
-			t.Errorf("%s: no matrix", c.name)
-			continue
-		}
-		if err := m.ReadRows(got, 0); err != nil || !slices.Equal(got[:len(c.want)], c.want) {
-			t.Errorf("%s: %v, %v, want %v", c.name, got[:len(c.want)], err, c.want)
-		}
-		sameCodes(t, c.name, m, 8, 64)
+		sameNumbers(t, c.name, c.config, c.parts, c.want)
 	}
+}
+
+// sameNumbers wants the first numbers of a matrix with eight rows to be these, and its codes to stand for all of them.
+func sameNumbers(t *testing.T, name, config string, parts map[string]part, want []float32) *Matrix {
+	t.Helper()
+	checkpoint, err := attach(t, config, parts)
+	if err != nil {
+		t.Errorf("%s: %v", name, err)
+		return nil
+	}
+	x := cmp.Or(checkpoint.Lookup("x.weight"), checkpoint.Lookup("x"))
+	m := Of(x)
+	if m == nil {
+		t.Errorf("%s: no matrix", name)
+		return nil
+	}
+	got := make([]float32, m.cols)
+	if err := m.ReadRows(got, 0); err != nil || !slices.Equal(got[:len(want)], want) {
+		t.Errorf("%s: %v, %v, want %v", name, got[:len(want)], err, want)
+	}
+	sameCodes(t, name, m, 8, m.cols)
+	return m
 }
 
 // sameCodes wants the codes of a matrix to stand for its numbers, whatever rows are read together.

@@ -85,8 +85,8 @@ func NewActivation(format string, k, group int) (Activation, error) {
 		}
 		if f.Zero == 0 && !f.GroupScales {
 			group = 0
-		} else if group < 1 || group%groupUnit != 0 || group > maxDotK && k > maxDotK {
-			return Activation{}, fmt.Errorf("activation %s: group of %d must be a multiple of %d up to %d", format, group, groupUnit, maxDotK)
+		} else if group < 1 || group%inputUnit != 0 || group > maxDotK && k > maxDotK {
+			return Activation{}, fmt.Errorf("activation %s: group of %d must be a multiple of %d up to %d", format, group, inputUnit, maxDotK)
 		}
 		return Activation{f, k, group}, nil
 	}
@@ -140,6 +140,9 @@ func (a Activation) OneDigit() Activation {
 	}
 	panic("layout: no form of one digit")
 }
+
+// inputUnit is what groups of inputs are multiples of: a vector that quantizers write.
+const inputUnit = 16
 
 // scaleBytes is the size of the scale of a row.
 const scaleBytes = 4

@@ -21,6 +21,8 @@
 //	       halves, and [32] u8 offsets; code*step + offset is that of u8; padded to 64 bytes
 //	u4e.g32 the steps of u4 with codes of e2m1, and after the last group [groups][32] u8 exponents, less one, of powers of two, padded to 64 bytes: an
 //	       element is twice what its code stands for (a whole number), times half the scale
+//	u4f.g16 per 32 k, two groups: steps as in u4e, then [2][32] u8 scales of e4m3; after the last ones [32] f32 scales of outputs times 128: an element is
+//	       twice what its code stands for, times the product of a 256th of the group's scale and what is stored of the output's
 //	q2k.g256 to q6k.g256 the codes of K-quants in steps of u4 (q2k, q3k, q4k) or of u8 (q5k, q6k, whose codes are below 64), each 256 k after their scales, steps and offsets: see super.go
 //	u4*.s32 f32 instead of f16 scales, for imported weights whose scales f16 cannot hold exactly
 //

@@ -29,6 +29,7 @@ type Format struct {
 	ScaleBytes int // size of one scale; 0: none
 	Zeros      bool
 	Levels     bool   // codes are e2m1; scales are powers of two, halved, whose exponents lie behind all groups
+	Tiered     bool   // of levels: scales are e4m3 instead, behind every two groups, and outputs have one of f32 behind all: see tiered.go
 	Nested     bool   // codes stand for bytes by steps and offsets of each group; there is a scale per output, as in u8
 	Activation string // activation format that its kernels multiply with
 
@@ -70,6 +71,7 @@ var Formats = []Format{
 	{Name: "q5k.g256", KPerStep: 4, Group: SuperGroup, ScaleBytes: 2, Sub: 32, Offsets: true, Most: 31, Activation: "q16g"},
 	{Name: "q6k.g256", KPerStep: 4, Group: SuperGroup, ScaleBytes: 2, Sub: 16, SuperZero: 32, Most: 63, Activation: "q16g"},
 	{Name: "u4e.g32", KPerStep: 8, Group: 32, ScaleBytes: 1, Levels: true, Activation: "q16g"},
+	{Name: "u4f.g16", KPerStep: 8, Group: 16, ScaleBytes: 1, Levels: true, Tiered: true, Activation: "q16g"},
 	{Name: "nf4.g64", KPerStep: 8, Group: 64, ScaleBytes: 4, Table: &dtype.NF4, Activation: "f32"},
 	{Name: "fp4.g64", KPerStep: 8, Group: 64, ScaleBytes: 4, Table: &dtype.FP4, Activation: "f32"},
 	{Name: "nf4.g32", KPerStep: 8, Group: 32, ScaleBytes: 4, Table: &dtype.NF4, Activation: "f32"},

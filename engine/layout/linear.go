@@ -106,6 +106,9 @@ func (l Linear) StepOffset(k int) int {
 	if l.Group == 0 {
 		return k / l.KPerStep * StepBytes
 	}
+	if l.Tiered {
+		return tieredStep(k)
+	}
 	if l.Ordered {
 		return l.orderedHeader() + k/l.KPerStep*StepBytes
 	}
@@ -126,6 +129,8 @@ func (l Linear) ScaleOffset(g int) int {
 		return g * Lanes * l.ScaleBytes
 	case l.Super():
 		return g * l.superBytes()
+	case l.Tiered:
+		return tieredScale(g)
 	case l.Levels:
 		return l.KPad()/l.KPerStep*StepBytes + g*Lanes*l.ScaleBytes
 	}
@@ -149,6 +154,8 @@ func (l Linear) PanelBytes() int {
 	last := max(0, l.Groups()-1)
 	n := l.ScaleOffset(last) + l.scaleBytes()
 	switch {
+	case l.Tiered:
+		n = l.OutputOffset() + 4*Lanes
 	case l.Levels, l.Split:
 		n = roundUp(n, Align)
 	case l.Zeros:

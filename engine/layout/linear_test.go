@@ -40,6 +40,7 @@ func TestOffsets(t *testing.T) {
 		{"u4.g128", 1, 160, 1, 2048 + 64 + 512 + 64, 136, 2112 + 128, 1, 2112 + 512, 2688, 2, 1, "q16g"},
 		{"u4.g64.s32", 1, 72, 1, 1024 + 128 + 512 + 128, 71, 1152, 1, 1152 + 512, 1792, 2, 1, "q16g"},
 		{"nf4.g64", 1, 96, 1, 1024 + 128 + 512 + 128, 71, 1152, 1, 1152 + 512, 1792, 2, 1, "f32"},
+		{"u4f.g16", 1, 80, 1, 3*576 + 128, 56, 576 + 3*128, 3, 576 + 512 + 32, 3*576 + 128, 5, 1, "q16g"},
 		{"q5m.g32", 1, 64, 1, 2 * (512 + 128 + 128), 40, 768 + 128, 1, 768 + 640, 1536, 2, 1, "f32"},
 		{"q4m.g32", 1, 64, 1, 2 * (512 + 64 + 64), 40, 640 + 128, 1, 640 + 512, 1280, 2, 1, "q16g"},
 		{"q5.g32", 1, 64, 1, 2 * (512 + 128 + 64), 40, 704 + 128, 1, 704 + 640, 1408, 2, 1, "q16g"},
@@ -157,9 +158,8 @@ func TestPackRoundTrip(t *testing.T) {
 func fillPanel(t *rapid.T, l Linear, panel []byte, rows int) []float32 {
 	seed := rapid.Uint32().Draw(t, "seed")
 	next := func() uint32 { seed = seed*1664525 + 1013904223; return seed >> 8 }
-	want := make([]float32, rows*l.K)
+	src, want := make([]float32, rows*l.K), make([]float32, rows*l.K)
 	if l.ScaleBytes == 0 {
-		src := make([]float32, rows*l.K)
 		for i := range src {
 			src[i] = float32(int32(next())) / 3e5
 			if want[i] = src[i]; l.Name == "bf16" {
@@ -171,14 +171,15 @@ func fillPanel(t *rapid.T, l Linear, panel []byte, rows int) []float32 {
 		}
 		return want
 	}
-	if l.Super() {
+	switch {
+	case l.Super():
 		return fillSuper(t, l, panel, rows, next)
-	}
-	if l.Nested {
+	case l.Nested:
 		return fillNested(t, l, panel, rows, next)
-	}
-	if l.Composed() {
+	case l.Composed():
 		return fillComposed(t, l, panel, rows, next)
+	case l.Tiered:
+		return fillTiered(t, l, panel, rows, next)
 	}
 	groups, mask, zero := max(1, l.Groups()), uint32(15), 8
 	if l.Group == 0 || l.KPerStep == 2 {
@@ -208,6 +209,27 @@ func fillPanel(t *rapid.T, l Linear, panel []byte, rows int) []float32 {
 		if l.Levels {
 			want[i] = dtype.E2M1ToF32(c.Codes[i]) * c.Scales[g]
 		}
+	}
+	if err := l.PackCodes(panel, c); err != nil {
+		t.Fatal(err)
+	}
+	return want
+}
+
+func fillTiered(t *rapid.T, l Linear, panel []byte, rows int, next func() uint32) []float32 {
+	scales := l.Groups() + 1
+	c := Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, rows*scales)}
+	for i := range c.Scales {
+		c.Scales[i] = dtype.E4M3ToF32(uint8(next() % 0x7f))
+		if i%scales == l.Groups() {
+			c.Scales[i] = float32(next()) / 3e8
+		}
+	}
+	want := make([]float32, rows*l.K)
+	for i := range c.Codes {
+		c.Codes[i] = uint8(next() % 16)
+		row := c.Scales[i/l.K*scales:][:scales]
+		want[i] = dtype.E2M1ToF32(c.Codes[i]) * float32(row[i%l.K/l.Group]*row[l.Groups()])
 	}
 	if err := l.PackCodes(panel, c); err != nil {
 		t.Fatal(err)
@@ -330,6 +352,15 @@ func TestPackRefuses(t *testing.T) {
 	} {
 		if nested.PackCodes(panel, c) == nil {
 			t.Errorf("accepted nested: %s", name)
+		}
+	}
+	tiered := mustNew(t, "u4f.g16", 2, 32, 0)
+	panel = make([]byte, tiered.PanelBytes())
+	for name, scales := range map[string][]float32{
+		"few scales": {1, 1, 1, 1}, "inexact scale": {1, 1.01, 1, 1, 1, 1}, "negative scale": {1, -1, 1, 1, 1, 1}, "large scale": {1, 480, 1, 1, 1, 1}, "large output": {1, 1, 1e38, 1, 1, 1},
+	} {
+		if tiered.PackCodes(panel, Codes{make([]uint8, 64), scales, nil, nil, nil}) == nil {
+			t.Errorf("accepted tiered: %s", name)
 		}
 	}
 	if u4.PackFloats(panel, make([]float32, 32)) == nil || u4.PackCodes(panel[:8], good()) == nil {

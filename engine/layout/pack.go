@@ -11,7 +11,7 @@ import (
 // Codes is what a panel of a format of codes is packed from: the rows of as many outputs as a panel has, or fewer.
 type Codes struct {
 	Codes  []uint8   // [rows, K]; u8: weight+128, u4: 0..15, bf16s: e4m3
-	Scales []float32 // u8, u4n, e4m3, bf16s: [rows]; with groups: [rows, Groups]; K-quants: see packSuper; with minimums, or where groups are split: [rows, Groups, 2]
+	Scales []float32 // u4f: [rows, Groups+1], the output's behind those of groups; u8, u4n, e4m3, bf16s: [rows]; with groups: [rows, Groups]; K-quants: see packSuper; with minimums, or where groups are split: [rows, Groups, 2]
 	Zeros  []uint8   // u4z: [rows, Groups]; u4n, K-quants: offsets; nf4s, fp4s: the first k of the second scale; else nil
 	Steps  []uint8   // u4n: [rows, groups of 32]; K-quants: signed; else nil
 	Index  []uint16  // u4o, u8o: [rows, K], the group of each column
@@ -70,9 +70,9 @@ func (l Linear) PackCodes(panel []byte, c Codes) error {
 		clear(panel[:l.PanelBytes()])
 		return l.packOpen(panel, c, n)
 	}
-	groups := max(1, l.Groups())
-	if len(c.Scales) != n*groups || l.Zeros && len(c.Zeros) != n*groups {
-		return fmt.Errorf("%d rows of %s need %d scales (and zero points), got %d and %d", n, l.Name, n*groups, len(c.Scales), len(c.Zeros))
+	groups, scales := max(1, l.Groups()), l.rowScales()
+	if len(c.Scales) != n*scales || l.Zeros && len(c.Zeros) != n*groups {
+		return fmt.Errorf("%d rows of %s need %d scales (and zero points), got %d and %d", n, l.Name, n*scales, len(c.Scales), len(c.Zeros))
 	}
 	clear(panel[:l.PanelBytes()])
 	switch {
@@ -83,6 +83,10 @@ func (l Linear) PackCodes(panel []byte, c Codes) error {
 		return nil
 	case l.Group == 0:
 		return l.packU8(panel, c, n)
+	case l.Tiered:
+		if err := l.packOutputs(panel, c, n); err != nil {
+			return err
+		}
 	}
 	for g := range groups {
 		if err := l.packGroup(panel, c, n, g); err != nil {
@@ -159,7 +163,7 @@ func (l Linear) packGroup(panel []byte, c Codes, rows, g int) error {
 		row := []uint8(nil)
 		if r < rows {
 			row = c.Codes[r*l.K+lo : r*l.K+hi]
-			if err := l.putScale(panel[l.ScaleOffset(g)+r*l.ScaleBytes:], c.Scales[r*groups+g]); err != nil {
+			if err := l.putScale(panel[l.ScaleOffset(g)+r*l.ScaleBytes:], c.Scales[r*l.rowScales()+g]); err != nil {
 				return fmt.Errorf("row %d, group %d: %w", r, g, err)
 			}
 		}
@@ -199,6 +203,9 @@ func packNibbles(lane []byte, row []uint8, k int, zero uint8) error {
 }
 
 func (l Linear) putScale(dst []byte, scale float32) error {
+	if l.Tiered {
+		return putPart(dst, scale)
+	}
 	if l.Levels {
 		return putExponent(dst, scale)
 	}

@@ -76,6 +76,9 @@ func (l Linear) Scale(panel []byte, lane, g int) float32 {
 		return 1
 	}
 	b := panel[l.ScaleOffset(g)+lane*l.ScaleBytes:]
+	if l.Tiered {
+		return float32(partScale(b[0]) * l.outputScale(panel, lane))
+	}
 	if l.Levels {
 		return halfScale(b[0])
 	}

@@ -12,7 +12,7 @@ import (
 type Block struct {
 	Rows, Cols int
 	Codes      []uint8   // [Rows, Cols], one code a byte; int8: value+128, int4: 0..15, fp8: e4m3
-	Scales     []float32 // [Rows, Groups]; [Rows] where groups have steps; [Rows, Groups, 2] with minimums, or where groups are split
+	Scales     []float32 // [Rows, Groups]; [Rows] where groups have steps; [Rows, Groups, 2] with minimums, or where groups are split; [Rows, Groups+1] with those of rows
 	Zeros      []uint8   // [Rows, Groups]; nil unless the format stores zero points, offsets or where groups are split
 	Steps      []uint8   // [Rows, Groups]; nil unless the format has steps
 
@@ -130,6 +130,10 @@ func (f *Format) Dequantize(dst []float32, b *Block) {
 	}
 	if f.opened != nil {
 		f.openNumbers(dst, b)
+		return
+	}
+	if f.tiered {
+		f.tieredNumbers(dst, b)
 		return
 	}
 	if f.StepBits > 0 {

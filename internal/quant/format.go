@@ -38,6 +38,7 @@ type Format struct {
 
 	super    *superblock   // of K-quants, whose codes come from checkpoints alone
 	opened   *openCodes    // of codes that kernels make numbers of, which come from checkpoints alone too
+	tiered   bool          // scales of groups are e4m3, and a row has one of f32 that they are multiplied with: behind them in a Block's Scales
 	zero     uint8         // zero point of formats that do not store one
 	levels   *[256]float32 // what codes stand for at scale one; nil: integers, less the zero point
 	quantize func(f *Format, b *Block, row int, x []float32) error
@@ -45,6 +46,8 @@ type Format struct {
 	nearest func(x, inverse, start float32) uint8
 	// fit chooses the levels of a group, or of a row where Group is 0; nil where codes are not chosen one by one. e is the element of largest magnitude.
 	fit func(f *Format, b *Block, row, group int, x, weight []float32, e float32) (Levels, error)
+	// near is the scale of a group next to one that the format stores; nil: that of f16.
+	near func(l Levels, scale float32) float32
 	// bound returns the largest root mean square error of a group, and the largest error of one element of a group of size
 	// elements, as parts of the group's largest magnitude.
 	bound func(size int) (rms, most float64)
@@ -58,7 +61,7 @@ var Formats = []Format{
 	int8Format, int8BothFormat, fp8Format, fp8TensorFormat, fp8BlockFormat,
 	int4NestedFormat(), int4Format(32), int4Format(64), int4Format(128),
 	int4ZeroFormat(32), int4ZeroFormat(64), int4ZeroFormat(128),
-	mxfp4Format,
+	mxfp4Format, nvfp4Format,
 	int4NestedBothFormat(), oneDigit(int4Format(32)), oneDigit(int4Format(64)), oneDigit(int4Format(128)),
 	oneDigit(int4ZeroFormat(32)), oneDigit(int4ZeroFormat(64)), oneDigit(int4ZeroFormat(128)),
 }
@@ -141,7 +144,7 @@ func (f *Format) Imported() bool { return f.super != nil || f.opened != nil }
 // SharesCodes tells whether the codes and scales of one format are those of the other, whatever inputs they are multiplied with.
 func (f *Format) SharesCodes(other *Format) bool {
 	return !f.Plain() && !other.Plain() && f.DType == other.DType && f.Group == other.Group && f.Rows == other.Rows && f.zero == other.zero &&
-		f.ScaleBits == other.ScaleBits && f.ZeroBits == other.ZeroBits && f.super == other.super && f.opened == other.opened
+		f.ScaleBits == other.ScaleBits && f.ZeroBits == other.ZeroBits && f.super == other.super && f.opened == other.opened && f.tiered == other.tiered
 }
 
 // Groups returns the number of scales of a row of cols elements; 0 for plain formats. The last group may be short.
@@ -161,6 +164,9 @@ func (f *Format) BitsPerWeight(cols int) float64 {
 		return float64(f.DType.Bits()) + (float64(f.scales(cols)*f.ScaleBits)+float64(f.subgroups(cols)*(f.StepBits+f.ZeroBits)))/float64(cols)
 	}
 	bits := float64(f.DType.Bits())
+	if f.tiered {
+		return bits + float64(f.Groups(cols)*f.ScaleBits+rowScaleBits)/float64(cols)
+	}
 	if f.opened != nil {
 		bits = f.opened.bits
 	}
@@ -174,11 +180,13 @@ func (f *Format) scales(cols int) int {
 		return 2 * f.Groups(cols)
 	case f.super == nil && f.StepBits > 0:
 		return 1
+	case f.tiered:
+		return f.Groups(cols) + 1
 	}
 	return f.Groups(cols)
 }
 
-// Scales returns the number of scales of a row of cols elements of a format whose codes are chosen one by one: of as many columns each as BoundColumns says.
+// Scales returns the number of scales of a row of cols elements of a format whose codes are chosen one by one: of as many columns each as BoundColumns says, but for those of two tiers.
 func (f *Format) Scales(cols int) int { return f.scales(cols) }
 
 // NearestScale returns the scale next to x that the format stores.
@@ -191,7 +199,7 @@ func (f *Format) NearestScale(x float32) float32 {
 
 // BoundColumns returns how many of cols columns have one largest magnitude that bounds their errors: those that share a scale.
 func (f *Format) BoundColumns(cols int) int {
-	if f.Group == 0 || f.StepBits > 0 {
+	if f.Group == 0 || f.StepBits > 0 || f.tiered {
 		return cols
 	}
 	return f.Group

@@ -12,6 +12,7 @@ type Levels struct {
 	Step, Offset int32
 	Scale        float32
 	numbers      *[256]float32
+	row          float32 // of formats with scales of two tiers: that of the row, of which Scale is a part that e4m3 has
 }
 
 // Number returns what a code stands for, to the bits of Dequantize.
@@ -43,6 +44,9 @@ func (f *Format) FitsGroups() bool { return f.Group > 0 }
 
 // BeginRow sets what the groups of a row share, from the row's own numbers.
 func (f *Format) BeginRow(b *Block, row int, x []float32) error {
+	if f.tiered {
+		return f.beginTiered(b, row, x)
+	}
 	if f.FitsGroups() && f.StepBits == 0 {
 		return nil
 	}
@@ -232,6 +236,8 @@ func nearest4(x, inverse, start float32) uint8 {
 func (f *Format) Levels(b *Block, row, group int) Levels {
 	i := row*f.Groups(b.Cols) + group
 	switch {
+	case f.tiered:
+		return f.tieredLevels(b, row, group)
 	case f.StepBits > 0:
 		return Levels{Step: int32(b.Steps[i]), Offset: int32(b.Zeros[i]) - nestedZero, Scale: b.Scales[row]}
 	case f.ZeroBits > 0:
@@ -249,6 +255,10 @@ func (f *Format) SetLevels(b *Block, row, group int, l Levels) {
 		b.Zeros[i] = uint8(l.Offset + nestedZero)
 		return
 	}
+	if f.tiered {
+		b.Scales[row*f.scales(b.Cols)+group] = l.part()
+		return
+	}
 	b.Scales[i] = l.Scale
 }
 
@@ -256,6 +266,9 @@ func (f *Format) SetLevels(b *Block, row, group int, l Levels) {
 func (f *Format) Unit(l Levels, code uint8) float32 {
 	if f.StepBits > 0 {
 		return 1
+	}
+	if l.numbers != nil {
+		return l.numbers[code]
 	}
 	return float32(int32(code)*l.Step + l.Offset)
 }
@@ -270,6 +283,10 @@ func (f *Format) Shift(l Levels, by float32) (Levels, float32) {
 		steps := min(max(by/l.Scale, -255), 255)
 		to.Offset = int32(newNestedGrid(int(l.Step), int(l.Offset)+int(math.RoundToEven(float64(steps))), 1).offset)
 		return to, float32(to.Offset-l.Offset) * l.Scale
+	}
+	if f.near != nil {
+		to.Scale = f.near(l, l.Scale+by)
+		return to, to.Scale - l.Scale
 	}
 	to.Scale = dtype.F16ToF32(dtype.F32ToF16(l.Scale + by))
 	if math.IsInf(float64(to.Scale), 0) || math.IsNaN(float64(to.Scale)) {

@@ -6,7 +6,7 @@
 testdata/quantized/NAME   a Llama of one layer, or a Mixtral (moe-...); golden.json, golden.safetensors: logits in float32 of the dequantized weights
 
 The packers follow the definitions of the formats (AutoGPTQ's and AutoAWQ's layouts, compressed-tensors, bitsandbytes), one element at a
-time. Weights are made of random codes with a fixed seed, so nothing is lost on the way, and what a row of CASES leaves open is the default.
+time; those of NVFP4 that of NVIDIA's Model Optimizer. Weights are made of random codes with a fixed seed, so nothing is lost on the way, and what a row of CASES leaves open is the default.
 """
 
 import json
@@ -25,10 +25,12 @@ CONFIG = {
     "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "bfloat16", "tie_word_embeddings": False,
 }
 ODD = CONFIG | {"hidden_size": 72, "intermediate_size": 104}
+HALVES = CONFIG | {"hidden_size": 80, "intermediate_size": 112}  # an odd number of groups of 16
 MIXTURE = CONFIG | {"architectures": ["MixtralForCausalLM"], "model_type": "mixtral", "num_local_experts": 3, "num_experts_per_tok": 2}
 AWQ_ORDER = [0, 2, 4, 6, 1, 3, 5, 7]
 NF4 = [-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
        0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0]
+E2M1 = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0]
 FP4 = [0.0, 0.0052083333, 0.66666667, 1.0, 0.33333333, 0.5, 0.16666667, 0.25, 0.0, -0.0052083333, -0.66666667, -1.0, -0.33333333, -0.5, -0.16666667, -0.25]
 
 
@@ -114,6 +116,27 @@ def integers(r, n, k, bits, strategy, group, symmetric, packed, actorder, static
     return (codes - wide(zeros)) * wide(scales.float()), parts
 
 
+def nvfp4(r, n, k, divided):
+    """Codes of e2m1, a scale of e4m3 per 16 inputs and one of float32, which is stored inverted by compressed-tensors."""
+    codes = r.codes(n, k, low=0, high=15)
+    scales = torch.rand(n, k // 16, generator=r.g).mul(440).to(torch.float8_e4m3fn)
+    of = r.scales(1, dtype=torch.float32, size=0.2 / 6 / 250)
+    packed = (codes[:, 1::2] << 4 | codes[:, 0::2]).to(torch.uint8)
+    if divided:
+        parts = {"weight_packed": packed, "weight_scale": scales, "weight_global_scale": 1 / of, "input_global_scale": torch.tensor([300.0])}
+    else:
+        parts = {"weight": packed, "weight_scale": scales, "weight_scale_2": of[0], "input_scale": torch.tensor(0.003)}
+    wide = (scales.float() * of).repeat_interleave(16, 1)
+    return torch.tensor(E2M1)[codes] * wide, parts
+
+
+def mxfp4(r, n, k):
+    """Codes of e2m1 and an exponent of two per 32 inputs."""
+    codes, exponents = r.codes(n, k, low=0, high=15), r.codes(n, k // 32, low=119, high=123)
+    parts = {"weight_packed": (codes[:, 1::2] << 4 | codes[:, 0::2]).to(torch.uint8), "weight_scale": exponents.to(torch.uint8)}
+    return torch.tensor(E2M1)[codes] * torch.exp2(exponents - 127.0).repeat_interleave(32, 1), parts
+
+
 def table(r, n, k, kind, nested, block=64):
     levels = torch.tensor(NF4 if kind == "nf4" else FP4)
     codes = r.codes(n * k, low=0, high=15)
@@ -161,6 +184,13 @@ def bnb8_case():
     return {"quant_method": "bitsandbytes", "load_in_8bit": True}, pack
 
 
+def modelopt(algorithm, **keys):
+    bits = 8 if algorithm == "FP8" else 4
+    scheme = {"dynamic": False, "num_bits": bits, "type": "float"} | ({"group_size": 16} if bits == 4 else {})
+    return {"quant_method": "modelopt", "quant_algo": algorithm, "ignore": ["lm_head"], "kv_cache_scheme": {"dynamic": False, "num_bits": 8, "type": "float"},
+            "config_groups": {"group_0": {"input_activations": scheme, "weights": scheme, "targets": ["Linear"]}}, "producer": {"name": "modelopt", "version": "0.33.0"}, **keys}
+
+
 CASES = {
     "gptq-int4-channel-v2": gptq_case(4, -1, v2=True),
     "gptq-int4-g32-asym-actorder": gptq_case(4, 32, sym=False, desc_act=True),
@@ -195,6 +225,11 @@ CASES = {
     "bnb-fp4-b128": bnb_case("fp4", False, 128),
     "bnb-nf4-odd": bnb_case("nf4", True),
     "gptq-int4-g24-asym": gptq_case(4, 24, sym=False),
+    "modelopt-nvfp4": (modelopt("NVFP4"), lambda r, n, k: nvfp4(r, n, k, False)),
+    "ct-nvfp4-halves": (compressed("nvfp4-pack-quantized", "float", num_bits=4, strategy="tensor_group", group_size=16), lambda r, n, k: nvfp4(r, n, k, True)),
+    "ct-mxfp4": (compressed("mxfp4-pack-quantized", "float", num_bits=4, strategy="group", group_size=32), lambda r, n, k: mxfp4(r, n, k)),
+    "modelopt-fp8": (modelopt("FP8"), lambda r, n, k: float8(r, n, k, "tensor", "weight_scale", True)),
+    "moe-modelopt-nvfp4": (modelopt("NVFP4"), lambda r, n, k: nvfp4(r, n, k, False)),
 }
 
 
@@ -212,7 +247,7 @@ def make(name, seed, config, pack):
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     torch.manual_seed(seed)
-    keys = MIXTURE if name.startswith("moe-") else ODD if name.endswith("-odd") else CONFIG
+    keys = MIXTURE if name.startswith("moe-") else ODD if name.endswith("-odd") else HALVES if name.endswith("-halves") else CONFIG
     kind = (MixtralConfig, MixtralForCausalLM) if keys is MIXTURE else (LlamaConfig, LlamaForCausalLM)
     model = kind[1](kind[0](**keys, attn_implementation="eager")).float().eval()
     tensors, r = {}, Random(seed)
@@ -223,6 +258,8 @@ def make(name, seed, config, pack):
                     numbers, parts = pack(r, *matrix.shape)
                     matrix.copy_(numbers)
                     tensors |= {prefix + part: t.contiguous() for part, t in parts.items()}
+                    if config["quant_method"] == "modelopt" and key.endswith(("k_proj.weight", "v_proj.weight")):
+                        tensors[prefix + key[-len("k_proj.weight")] + "_scale"] = torch.tensor(1.5)  # of the cache
             else:
                 w.copy_((w if w.dim() == 2 else 1 + 0.1 * torch.randn(w.shape, generator=r.g)).to(torch.bfloat16))
                 if key.endswith("mlp.gate.weight"):

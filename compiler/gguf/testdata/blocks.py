@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 # Places of the f16 numbers in a block.
 HALVES = {
     T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q8_0: [0], T.Q2_K: [80, 82], T.Q3_K: [108],
-    T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208], T.IQ4_NL: [0], T.MXFP4: [],
+    T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208], T.IQ4_NL: [0], T.MXFP4: [], T.NVFP4: [],
 }
 rng = np.random.default_rng(1)
 out = {}
@@ -25,6 +25,8 @@ for kind, places in HALVES.items():
         blocks[:, at : at + 2] = scales.view(np.uint8)
     if kind == T.MXFP4:  # an exponent, whose power of two is to be a usual number
         blocks[:, 0] = blocks[:, 0] % 32 + 110
+    if kind == T.NVFP4:  # scales without a sign
+        blocks[:, :4] %= 128
     out[f"{kind.name}.blocks"] = blocks
     out[f"{kind.name}.numbers"] = dequantize(blocks, kind).astype(np.float32)
 save_file(out, "blocks.safetensors")

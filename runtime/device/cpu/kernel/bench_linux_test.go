@@ -81,7 +81,7 @@ func benchMatrix(b *testing.B, format string, n, k int) Matrix {
 var benchForms = []struct {
 	format string
 	digits int
-}{{"f32", 1}, {"bf16", 1}, {"u8", 1}, {"u8", 2}, {"u4n.g32", 1}, {"u4n.g32", 2}, {"u4.g32", 1}, {"u4.g32", 2}, {"u4.g128", 2}, {"u4z.g64", 2}, {"u4e.g32", 2}, {"nf4.g64", 1}, {"nf4s.g32", 1}, {"q5m.g32", 1}, {"u8o.g64", 1}, {"e4m3s", 1}, {"q4m.g32", 2}, {"q5.g32", 2}, {"iq4.g32", 2}}
+}{{"f32", 1}, {"bf16", 1}, {"u8", 1}, {"u8", 2}, {"u4n.g32", 1}, {"u4n.g32", 2}, {"u4.g32", 1}, {"u4.g32", 2}, {"u4.g128", 2}, {"u4z.g64", 2}, {"u4e.g32", 2}, {"u4f.g16", 1}, {"u4f.g16", 2}, {"nf4.g64", 1}, {"nf4s.g32", 1}, {"q5m.g32", 1}, {"u8o.g64", 1}, {"e4m3s", 1}, {"q4m.g32", 2}, {"q5.g32", 2}, {"iq4.g32", 2}}
 
 // benchInput is rows rows of an input of w with digits digits.
 func benchInput(set *Set, w *Matrix, digits, rows int) Rows {
@@ -126,7 +126,7 @@ func benchDecode(b *testing.B, t *team.Team, set *Set, w *Matrix, digits int) {
 // peakNames lists the multiply-add instructions that kernels of a format are made of, the best last.
 var peakNames = map[string][]string{
 	"f32": {"f32 fma"}, "nf4": {"f32 fma"}, "nf4s": {"f32 fma"}, "u8o": {"f32 fma"}, "e4m3s": {"f32 fma"}, "q5m": {"f32 fma"}, "q4m": {"int4 vpmaddubsw", "int8 vpdpbusd"}, "q5": {"int4 vpmaddubsw", "int8 vpdpbusd"}, "iq4": {"int8 vpmaddubsw", "int8 vpdpbusd"}, "bf16": {"f32 fma", "bf16 vdpbf16ps", "bf16 tdpbf16ps"}, "u8": {"int8 vpmaddubsw", "int8 vpdpbusd", "int8 tdpbssd"},
-	"u4": {"int4 vpmaddubsw", "int8 vpdpbusd", "int8 tdpbssd"}, "u4e": {"int4 vpmaddubsw", "int8 vpdpbusd"}, "u4n": {"int8 vpmaddubsw", "int8 vpdpbusd", "int8 tdpbssd"},
+	"u4": {"int4 vpmaddubsw", "int8 vpdpbusd", "int8 tdpbssd"}, "u4e": {"int4 vpmaddubsw", "int8 vpdpbusd"}, "u4f": {"int4 vpmaddubsw", "int8 vpdpbusd"}, "u4n": {"int8 vpmaddubsw", "int8 vpdpbusd", "int8 tdpbssd"},
 }
 
 // peakFor is the best of them that a set has.

@@ -25,7 +25,7 @@
 //   - A linear sums inside a segment of K in order, then adds the segments' partials in order (see layout.Linear.Segment). f32: fused multiply-adds
 //     over k. bf16: for each pair of k the odd product, then the even one, fused. u8: exact integers, then f32(sum) * (wscale*xscale).
 //     u4: per group exact integers, then acc = fma(f32(sum)*xscale, wscale, acc). Where x has two digits there are two integer sums, and
-//     f32(sum) is fma(f32(second), 1/256, f32(first)). With minimums the group's comes behind: acc = fma(f32(sum of x)*xscale, minimum, acc). Weights that are opened: as f32 over parts of 128 k, whose sums are added in order.
+//     f32(sum) is fma(f32(second), 1/256, f32(first)). u4f: likewise with a 256th of the group's scale, then y*(what is stored of the output's). With minimums the group's comes behind: acc = fma(f32(sum of x)*xscale, minimum, acc). Weights that are opened: as f32 over parts of 128 k, whose sums are added in order.
 //   - Attention takes splits of SplitLength positions by absolute position: scores over channels in order, exact maximum, weights, their sum in 16
 //     lanes by position, values position after position; splits are combined in order. For a cache of bf16 queries and weights are bf16, for f16 and
 //     e4m3 f32, and what is cached is widened. For i8 they are two digits with a scale for each row (of a split, for weights), and sums exact

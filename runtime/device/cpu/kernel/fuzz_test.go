@@ -52,7 +52,7 @@ func FuzzQuantize(f *testing.F) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		x := wildRow(r, 1+int(size)%2000)
 		form := forms[r.IntN(len(forms))]
-		a, err := layout.NewActivation(form, len(x), 32<<r.IntN(3))
+		a, err := layout.NewActivation(form, len(x), 16<<r.IntN(4))
 		if err != nil {
 			t.Fatal(err)
 		}

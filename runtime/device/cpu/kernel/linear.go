@@ -169,9 +169,9 @@ func (s *Set) groupProducts(sc *Scratch, k *linearKernels, w *Matrix, p int, x *
 // finishOutputs multiplies rows rows of panel p's outputs, of row r of x and those behind it, with their scales, where the product left that, and adds its part
 // of the bias and of what adapters add, while they are in the cache.
 func (s *Set) finishOutputs(w *Matrix, x *Rows, p, r int, y []float32, ldy, rows int) {
-	if w.scaled && w.Group == 0 {
+	if w.outputs > 0 {
 		width := min(layout.Lanes, w.N-p*layout.Lanes)
-		scales := at[float32](unsafe.Pointer(&w.Data[p*w.panel]), w.ScaleOffset(0))
+		scales := at[float32](unsafe.Pointer(&w.Data[p*w.panel]), w.outputs)
 		for i := range rows {
 			out := y[i*ldy:][:width]
 			s.row.mul(&out[0], &out[0], scales, width)
@@ -255,7 +255,7 @@ func (a *linearArgs) start(p panelOf, following unsafe.Pointer) {
 		if w.Super() {
 			a.groupSteps, a.lastGroupSteps = w.Group/superBlock, w.GroupK(w.Groups()-1)/superBlock
 		}
-		if w.Levels {
+		if w.Levels && !w.Tiered {
 			a.zeros = unsafe.Add(base, w.ScaleOffset(0))
 		}
 	case w.ScaleBytes > 0:

@@ -184,6 +184,7 @@ type u4Rules struct {
 	zeros   bool
 	scale32 bool
 	levels  bool // of e2m1, scales apart
+	tiered  bool // of levels: scales are e4m3, and outputs have one that comes behind
 	digits  int  // of x
 }
 
@@ -198,6 +199,10 @@ func (u u4Rules) sum(a *linearArgs, r, l, s int) float32 {
 	var acc float32
 	first := s * a.steps
 	for g := first; g < first+a.segmentSteps(s); g++ {
+		if u.tiered {
+			acc = u.addTiered(acc, a, r, l, g)
+			continue
+		}
 		acc = u.addGroup(acc, a, r, l, g, s == a.segments-1 && g == first+a.lastSteps-1)
 	}
 	return acc
@@ -239,6 +244,22 @@ func (u u4Rules) addGroup(acc float32, a *linearArgs, r, l, g int, last bool) fl
 	}
 	at := g*groupBytes + steps*layout.StepBytes
 	return fma32(joinDigits(sums[:u.digits])*entry.Scale, u.scale(a.panel, at, l), acc)
+}
+
+// addTiered does so for levels whose scales are e4m3, in pairs of groups.
+func (u u4Rules) addTiered(acc float32, a *linearArgs, r, l, g int) float32 {
+	pair := unsafe.Add(a.panel, g/2*2*(a.groupSteps*layout.StepBytes+layout.Lanes))
+	entry := at[layout.Entry](a.entry, r*a.xStride+g*layout.EntryBytes)
+	k := 8 * a.groupSteps
+	var sums [2]int32
+	for i := range k {
+		level := layout.Level(uint8(openNibble(pair, l, g%2*k+i)))
+		for d := range u.digits {
+			sums[d] += level * int32(*at[int8](a.x, r*a.xStride+((g*k+i)/4*u.digits+d)*4+i%4))
+		}
+	}
+	part := *at[uint8](pair, 2*a.groupSteps*layout.StepBytes+g%2*layout.Lanes+l)
+	return fma32(joinDigits(sums[:u.digits])*entry.Scale, dtype.F16ToF32(uint16(part)<<7), acc)
 }
 
 // number is what a code stands for, zero points aside.

@@ -54,6 +54,9 @@ func packRandom(r *rand.Rand, l layout.Linear, panel []byte, rows int) error {
 	if l.Composed() {
 		return packRandomComposed(r, l, panel, rows)
 	}
+	if l.Tiered {
+		return packRandomTiered(r, l, panel, rows)
+	}
 	groups := max(1, l.Groups())
 	c := layout.Codes{Codes: make([]uint8, rows*l.K), Scales: make([]float32, rows*groups), Zeros: make([]uint8, rows*groups)}
 	for i := range c.Scales {

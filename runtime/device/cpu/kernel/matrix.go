@@ -18,6 +18,7 @@ const (
 	kindU4Zeros
 	kindU4ZerosScale32
 	kindU4Levels
+	kindU4Tiered // levels with scales of e4m3 and of outputs
 	kindQ2K
 	kindQ3K
 	kindQ4K
@@ -61,6 +62,9 @@ func kindOf(f *layout.Format) (int, error) {
 	if kind, ok := composedKinds[f.Name]; ok {
 		return kind, nil
 	}
+	if f.Tiered {
+		return kindU4Tiered, nil
+	}
 	if f.Opened() {
 		return kindOpened, nil
 	}
@@ -89,6 +93,7 @@ type Matrix struct {
 	oneDigit layout.Activation // what input becomes without its second digit
 	panel    int               // PanelBytes
 	scaled   bool              // products are multiplied with scales behind them
+	outputs  int               // where in a panel the scales of outputs lie that products are multiplied with; 0: none
 	wide     layout.Linear     // of u4n: what panels are expanded to
 }
 
@@ -104,6 +109,12 @@ func NewMatrix(l layout.Linear, data []byte) (Matrix, error) {
 	input := l.Input()
 	w := Matrix{
 		Linear: l, Data: data[:l.Bytes():l.Bytes()], kind: kind, input: input, oneDigit: input.OneDigit(), panel: l.PanelBytes(), scaled: scaled(l.Format),
+	}
+	switch {
+	case l.Tiered:
+		w.outputs = l.OutputOffset()
+	case w.scaled && l.Group == 0:
+		w.outputs = l.ScaleOffset(0)
 	}
 	if l.Nested {
 		w.wide = l.Expanded()

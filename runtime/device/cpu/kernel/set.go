@@ -94,6 +94,7 @@ func referenceSet(name string, rules rounding) *Set {
 			kindU4Zeros:        u4Rules{zeros: true, digits: digits}.sum,
 			kindU4ZerosScale32: u4Rules{zeros: true, scale32: true, digits: digits}.sum,
 			kindU4Levels:       u4Rules{levels: true, digits: digits}.sum,
+			kindU4Tiered:       u4Rules{levels: true, tiered: true, digits: digits}.sum,
 		}
 		for name, kind := range composedKinds {
 			sums[kind] = composedRules{findFormat(name), digits}.sum

@@ -275,6 +275,36 @@ func u4edigitsx1AVX2(a *linearArgs)
 //go:noescape
 func u4edigitsx2AVX2(a *linearArgs)
 
+// u4fx1AVX2 multiplies 1 rows with a panel of u4f.
+//
+//go:noescape
+func u4fx1AVX2(a *linearArgs)
+
+// u4fx2AVX2 multiplies 2 rows with a panel of u4f.
+//
+//go:noescape
+func u4fx2AVX2(a *linearArgs)
+
+// u4fx3AVX2 multiplies 3 rows with a panel of u4f.
+//
+//go:noescape
+func u4fx3AVX2(a *linearArgs)
+
+// u4fx4AVX2 multiplies 4 rows with a panel of u4f.
+//
+//go:noescape
+func u4fx4AVX2(a *linearArgs)
+
+// u4fdigitsx1AVX2 multiplies 1 rows of 2 digits with a panel of u4f.
+//
+//go:noescape
+func u4fdigitsx1AVX2(a *linearArgs)
+
+// u4fdigitsx2AVX2 multiplies 2 rows of 2 digits with a panel of u4f.
+//
+//go:noescape
+func u4fdigitsx2AVX2(a *linearArgs)
+
 // q4mx1AVX2 multiplies 1 rows with a panel of q4m.
 //
 //go:noescape
@@ -875,6 +905,36 @@ func u4edigitsx1AVX512(a *linearArgs)
 //go:noescape
 func u4edigitsx2AVX512(a *linearArgs)
 
+// u4fx1AVX512 multiplies 1 rows with a panel of u4f.
+//
+//go:noescape
+func u4fx1AVX512(a *linearArgs)
+
+// u4fx2AVX512 multiplies 2 rows with a panel of u4f.
+//
+//go:noescape
+func u4fx2AVX512(a *linearArgs)
+
+// u4fx3AVX512 multiplies 3 rows with a panel of u4f.
+//
+//go:noescape
+func u4fx3AVX512(a *linearArgs)
+
+// u4fx4AVX512 multiplies 4 rows with a panel of u4f.
+//
+//go:noescape
+func u4fx4AVX512(a *linearArgs)
+
+// u4fdigitsx1AVX512 multiplies 1 rows of 2 digits with a panel of u4f.
+//
+//go:noescape
+func u4fdigitsx1AVX512(a *linearArgs)
+
+// u4fdigitsx2AVX512 multiplies 2 rows of 2 digits with a panel of u4f.
+//
+//go:noescape
+func u4fdigitsx2AVX512(a *linearArgs)
+
 // q4mx1AVX512 multiplies 1 rows with a panel of q4m.
 //
 //go:noescape
@@ -1314,6 +1374,56 @@ func u4edigitsx3VNNI(a *linearArgs)
 //
 //go:noescape
 func u4edigitsx4VNNI(a *linearArgs)
+
+// u4fx1VNNI multiplies 1 rows with a panel of u4f.
+//
+//go:noescape
+func u4fx1VNNI(a *linearArgs)
+
+// u4fx2VNNI multiplies 2 rows with a panel of u4f.
+//
+//go:noescape
+func u4fx2VNNI(a *linearArgs)
+
+// u4fx3VNNI multiplies 3 rows with a panel of u4f.
+//
+//go:noescape
+func u4fx3VNNI(a *linearArgs)
+
+// u4fx4VNNI multiplies 4 rows with a panel of u4f.
+//
+//go:noescape
+func u4fx4VNNI(a *linearArgs)
+
+// u4fx5VNNI multiplies 5 rows with a panel of u4f.
+//
+//go:noescape
+func u4fx5VNNI(a *linearArgs)
+
+// u4fx6VNNI multiplies 6 rows with a panel of u4f.
+//
+//go:noescape
+func u4fx6VNNI(a *linearArgs)
+
+// u4fdigitsx1VNNI multiplies 1 rows of 2 digits with a panel of u4f.
+//
+//go:noescape
+func u4fdigitsx1VNNI(a *linearArgs)
+
+// u4fdigitsx2VNNI multiplies 2 rows of 2 digits with a panel of u4f.
+//
+//go:noescape
+func u4fdigitsx2VNNI(a *linearArgs)
+
+// u4fdigitsx3VNNI multiplies 3 rows of 2 digits with a panel of u4f.
+//
+//go:noescape
+func u4fdigitsx3VNNI(a *linearArgs)
+
+// u4fdigitsx4VNNI multiplies 4 rows of 2 digits with a panel of u4f.
+//
+//go:noescape
+func u4fdigitsx4VNNI(a *linearArgs)
 
 // q4mx1VNNI multiplies 1 rows with a panel of q4m.
 //

@@ -38,6 +38,10 @@ var linearKernelsAVX2 = [linearKinds]linearTable{
 		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4ex1AVX2, 2: u4ex2AVX2, 3: u4ex3AVX2, 4: u4ex4AVX2}},
 		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4edigitsx1AVX2, 2: u4edigitsx2AVX2}},
 	},
+	kindU4Tiered: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4fx1AVX2, 2: u4fx2AVX2, 3: u4fx3AVX2, 4: u4fx4AVX2}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4fdigitsx1AVX2, 2: u4fdigitsx2AVX2}},
+	},
 	kindU4Minimums: {
 		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: q4mx1AVX2, 2: q4mx2AVX2, 3: q4mx3AVX2, 4: q4mx4AVX2}},
 		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: q4mdigitsx1AVX2, 2: q4mdigitsx2AVX2}},
@@ -108,6 +112,10 @@ var linearKernelsAVX512 = [linearKinds]linearTable{
 		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4ex1AVX512, 2: u4ex2AVX512, 3: u4ex3AVX512, 4: u4ex4AVX512}},
 		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4edigitsx1AVX512, 2: u4edigitsx2AVX512}},
 	},
+	kindU4Tiered: {
+		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4fx1AVX512, 2: u4fx2AVX512, 3: u4fx3AVX512, 4: u4fx4AVX512}},
+		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: u4fdigitsx1AVX512, 2: u4fdigitsx2AVX512}},
+	},
 	kindU4Minimums: {
 		1: {tile: 4, rows: [maxTile + 1]linearFunc{1: q4mx1AVX512, 2: q4mx2AVX512, 3: q4mx3AVX512, 4: q4mx4AVX512}},
 		2: {tile: 2, rows: [maxTile + 1]linearFunc{1: q4mdigitsx1AVX512, 2: q4mdigitsx2AVX512}},
@@ -147,6 +155,10 @@ var linearKernelsVNNI = [linearKinds]linearTable{
 	kindU4Levels: {
 		1: {tile: 6, rows: [maxTile + 1]linearFunc{1: u4ex1VNNI, 2: u4ex2VNNI, 3: u4ex3VNNI, 4: u4ex4VNNI, 5: u4ex5VNNI, 6: u4ex6VNNI}},
 		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4edigitsx1VNNI, 2: u4edigitsx2VNNI, 3: u4edigitsx3VNNI, 4: u4edigitsx4VNNI}},
+	},
+	kindU4Tiered: {
+		1: {tile: 6, rows: [maxTile + 1]linearFunc{1: u4fx1VNNI, 2: u4fx2VNNI, 3: u4fx3VNNI, 4: u4fx4VNNI, 5: u4fx5VNNI, 6: u4fx6VNNI}},
+		2: {tile: 4, rows: [maxTile + 1]linearFunc{1: u4fdigitsx1VNNI, 2: u4fdigitsx2VNNI, 3: u4fdigitsx3VNNI, 4: u4fdigitsx4VNNI}},
 	},
 	kindU4Minimums: {
 		1: {tile: 6, rows: [maxTile + 1]linearFunc{1: q4mx1VNNI, 2: q4mx2VNNI, 3: q4mx3VNNI, 4: q4mx4VNNI, 5: q4mx5VNNI, 6: q4mx6VNNI}},

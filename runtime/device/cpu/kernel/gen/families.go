@@ -28,6 +28,7 @@ var linearFamilies = []linearFamily{
 	{"kindU4Zeros", linearU4(u4Variants[2]), u4Tiles},
 	{"kindU4ZerosScale32", linearU4(u4Variants[3]), u4Tiles},
 	{"kindU4Levels", linearU4(u4Variants[4]), u4Tiles},
+	{"kindU4Tiered", linearU4(tieredVariant), u4Tiles},
 	{"kindU4Minimums", linearU4(composedVariants[0]), u4Tiles},
 	{"kindU5", linearU4(composedVariants[1]), u4Tiles},
 	{"kindU4Table", linearU4(composedVariants[2]), tableTiles},

@@ -6,6 +6,7 @@ type u4Variant struct {
 	scaleBytes int
 	zeros      bool
 	levels     bool // codes of e2m1; scales are exponents that lie where zero points do
+	tiered     bool // of levels: scales are e4m3, one for 16 k; see linear_u4_tiered.go
 	composed        // see linear_u4_composed.go
 }
 
@@ -21,6 +22,9 @@ const (
 	blocks    = "R12" // blocks left in the group
 	zeroPoint = "R13" // zero points of the group's outputs, or their exponents
 )
+
+// levelsAhead is as streamAhead of levels: their kernels take longer for a byte, and reading it begins only when it is asked for.
+const levelsAhead = 8 << 10
 
 // u4Kernel adds to a linearKernel integer sums over a group, [digits][rows][nv] behind the results.
 type u4Kernel struct {
@@ -45,21 +49,28 @@ func u4Vectors(t isa, rows, digits int) int {
 // linearU4: for each group exact integer sums, then acc = fma(f32(sum)*xscale, wscale, acc).
 func linearU4(v u4Variant) linearWriter {
 	return func(t isa, rows, digits int) *function {
-		k := &u4Kernel{newLinear(v.name, t, rows, digits, u4Vectors(t, rows, digits)), v}
+		k := &u4Kernel{newLinear(v.name, t, rows, digits, v.vectors(t, rows, digits)), v}
+		if v.levels {
+			k.early = levelsAhead
+		}
 		block := k.blockWords
 		switch {
 		case t.vnni:
-			block = k.blockDot
+			block = func() { k.addDots(0, blockSteps) }
 		case v.table != "":
 			block = k.blockSigned
 		}
 		k.loadConstants()
 		k.passLoop(func() {
-			if v.zeros || v.levels {
+			if v.zeros || v.levels && !v.tiered {
 				k.op("MOVQ", k.arg("zeros"), zeroPoint)
 			}
 			k.segmentLoop(func() {
 				k.zero(rows * k.nv)
+				if v.tiered {
+					k.tieredLoop()
+					return
+				}
 				k.groupLoop(block)
 			})
 		})
@@ -72,13 +83,16 @@ func (k *u4Kernel) sum(r, d, c int) string { return k.reg(k.rows*k.nv + (d*k.row
 
 // word is the register of a 16-bit sum.
 func (k *u4Kernel) word(r, d, c int) string {
+	if k.tiered { // all that a group adds up to fits 16 bits
+		return k.sum(r, d, c)
+	}
 	return k.reg((1+k.digits)*k.rows*k.nv + (d*k.rows+r)*k.nv + c)
 }
 
 // free names the i-th register that holds no result and no sum.
 func (k *u4Kernel) free(i int) string {
 	sums := k.digits
-	if !k.vnni && k.table == "" {
+	if !k.vnni && k.table == "" && !k.tiered {
 		sums *= 2
 	}
 	return k.reg((1+sums)*k.rows*k.nv + i)
@@ -142,14 +156,11 @@ func (k *u4Kernel) startGroup() {
 		for r := range k.rows {
 			for d := range k.digits {
 				for c := range k.nv {
-					k.op("VPBROADCASTD", rowAt(entryBias+4*d, entries, r), k.sum(r, d, c))
-					if k.levels {
-						k.op("VPADDD", k.sum(r, d, c), k.sum(r, d, c), k.sum(r, d, c))
-					}
+					k.startSum(r, d, c)
 				}
 			}
 		}
-		if k.levels {
+		if k.levels && !k.tiered {
 			k.prefetchApart()
 		}
 		return
@@ -178,6 +189,20 @@ func (k *u4Kernel) startGroup() {
 	k.op("ADDQ", imm(lanes), zeroPoint)
 }
 
+// startSum sets a sum to what the zero of codes, or twice that, adds up to.
+func (k *u4Kernel) startSum(r, d, c int) {
+	first, sum := k.sum(r, d, 0), k.sum(r, d, c)
+	switch {
+	case !k.levels:
+		k.op("VPBROADCASTD", rowAt(entryBias+4*d, entries, r), sum)
+	case c > 0:
+		k.op(k.move(), first, sum)
+	default:
+		k.op("VPBROADCASTD", rowAt(entryBias+4*d, entries, r), sum)
+		k.op("VPADDD", sum, sum, sum)
+	}
+}
+
 // Registers, counted by free, that hold constants, where there are so many.
 const (
 	freeOnes  = 3
@@ -197,6 +222,10 @@ func (k *u4Kernel) lowNibbles() string {
 func (k *u4Kernel) loadConstants() {
 	if k.table != "" {
 		k.loadTable()
+		return
+	}
+	if k.tiered && !k.wide() {
+		k.op("VMOVDQU", constant("e2m1Levels"), k.free(tieredTable))
 		return
 	}
 	if !k.vnni {
@@ -221,9 +250,12 @@ func (k *u4Kernel) split(i, c int, low, high, v string) {
 		return
 	}
 	table := v
-	if k.wide() {
+	switch {
+	case k.wide():
 		table = k.free(freeTable)
-	} else {
+	case k.tiered:
+		table = k.free(tieredTable)
+	default:
 		k.op("VMOVDQU", constant("e2m1Levels"), table)
 	}
 	k.op("VPSHUFB", low, table, low)
@@ -238,10 +270,10 @@ func (k *linearKernel) nibbles(i, c int, mask, low, high string) {
 	k.op(k.and(), mask, high, high)
 }
 
-// blockDot is a block of 32 k with VPDPBUSD.
-func (k *u4Kernel) blockDot() {
+// addDots adds steps [from, to) of a block to the sums with VPDPBUSD.
+func (k *u4Kernel) addDots(from, to int) {
 	low, high := func(c int) string { return k.free(2 * c) }, func(c int) string { return k.free(2*c + 1) }
-	for i := range blockSteps {
+	for i := from; i < to; i++ {
 		k.prefetch(i)
 		for c := range k.nv {
 			k.split(i, c, low(c), high(c), k.free(2*k.nv))
