@@ -21,7 +21,8 @@ from llmcompressor.modifiers.transform.awq import AWQModifier
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 WINDOW, GROUP = 512, 32
-METHODS = {"rounded": QuantizationModifier, "gptq": GPTQModifier, "awq": AWQModifier}
+# what makes codes, and what comes before it
+METHODS = {"rounded": (QuantizationModifier, []), "gptq": (GPTQModifier, []), "awq": (QuantizationModifier, [AWQModifier])}
 
 
 def windows(tokenizer, file):
@@ -31,13 +32,14 @@ def windows(tokenizer, file):
 
 def quantize(model, method, samples):
     weights = {"num_bits": 4, "type": "int", "symmetric": True, "strategy": "group", "group_size": GROUP}
-    recipe = METHODS[method](config_groups={"products": {"targets": ["Linear"], "weights": weights}}, ignore=["lm_head"])
+    codes, before = METHODS[method]
+    recipe = [m() for m in before] + [codes(config_groups={"products": {"targets": ["Linear"], "weights": weights}}, ignore=["lm_head"])]
     began = time.process_time()
     if method == "rounded":
-        oneshot(model=model, recipe=[recipe])
+        oneshot(model=model, recipe=recipe)
     else:
         data = Dataset.from_list([{"input_ids": ids, "attention_mask": [1] * WINDOW} for ids in samples])
-        oneshot(model=model, recipe=[recipe], dataset=data, max_seq_length=WINDOW, num_calibration_samples=len(samples))
+        oneshot(model=model, recipe=recipe, dataset=data, max_seq_length=WINDOW, num_calibration_samples=len(samples))
     return time.process_time() - began
 
 
@@ -69,6 +71,8 @@ def main():
     p.add_argument("--threads", type=int, default=2)
     a = p.parse_args()
     torch.set_num_threads(a.threads)
+    if not torch.cuda.is_available():
+        torch.Tensor.pin_memory = lambda self, *_: self  # awq asks for it whatever there is
     tokenizer = AutoTokenizer.from_pretrained(a.model)
     model = AutoModelForCausalLM.from_pretrained(a.model, dtype=torch.float32)
     bits = bits_per_weight(model)
