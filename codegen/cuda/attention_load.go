@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"llmc/codegen/ptx"
+	"llmc/internal/dtype"
 )
 
 // loads copies tiles through the page table. A warp copies 16 rows of a tile, which lie together in one page. Rows behind the item's
@@ -73,7 +74,7 @@ func (l *loads) units() {
 			u.row = l.e.Div(number, width)
 			column := l.e.Sub(number, l.e.Mul(u.row, width))
 			u.to = l.e.Mad(u.row, l.tileRowBytes(), l.e.Mad(column, 16, l.sharedOffset))
-			if rest := l.dim * l.elementBytes() % 16; rest != 0 {
+			if rest := l.channelBytes(l.dim) % 16; rest != 0 && l.e.kv().DType != dtype.U4 { // any byte of u4 is two numbers
 				u.have = l.e.Select(l.e.Eq(column, width-1), l.e.Const(ptx.U32, rest), 16)
 			}
 			if i*32+32 > 16*width {
@@ -90,7 +91,7 @@ func (l *loads) units() {
 // zeroColumns clears the channels that no copy writes, once for all tiles.
 func (l *loads) zeroColumns() {
 	from := l.e.kvRowBytes()
-	if from == l.elementBytes()*l.dimPad() {
+	if from == l.channelBytes(l.dimPad()) {
 		return
 	}
 	zero := l.e.Zeros(ptx.B32, 4)
