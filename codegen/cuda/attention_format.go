@@ -45,7 +45,7 @@ var tileFormats = map[dtype.Type]tileFormat{
 	dtype.F16:    {ptx.F16, ptx.F16x2, ptx.MmaF16, nil},
 	dtype.I8:     {ptx.F16, ptx.F16x2, ptx.MmaF16, &codeFormat{(*attend).expandInt8, 1}},
 	dtype.F8E4M3: {ptx.F16, ptx.F16x2, ptx.MmaF16, &codeFormat{(*attend).expandE4M3, 1}},
-	dtype.U4:     {ptx.F16, ptx.F16x2, ptx.MmaF16, &codeFormat{(*attend).expandU4, u4Factor}},
+	dtype.U4:     {ptx.F16, ptx.F16x2, ptx.MmaF16, &codeFormat{(*attend).expandU4, 1}},
 }
 
 // shiftedE4M3 is for targets that can not convert e4m3. Codes become f16 by a shift, 2^8 too small: the difference of the exponents' biases.

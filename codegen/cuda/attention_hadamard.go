@@ -130,7 +130,10 @@ func (k *keyTurns) expandOctets(slot ptx.Reg) {
 		i := e.Add(first, k.lane)
 		row := e.Div(i, octets)
 		number := e.Sub(i, e.Mul(row, octets))
-		scale := e.Mul(e.Cvt(ptx.F32, e.Ld(ptx.F16, e.Index(slot, row, kvScaleBytes).At(k.tileScale()))), k.format.codes.factor)
+		scale := e.Cvt(ptx.F32, e.Ld(ptx.F16, e.Index(slot, row, kvScaleBytes).At(k.tileScale())))
+		if factor := k.format.codes.factor; factor != 1 {
+			scale = e.Mul(scale, factor)
+		}
 		codes := e.Mad(row, k.tileRowBytes(), e.Index(slot, number, k.channelBytes(octet)))
 		var v []ptx.Reg
 		for at := 0; at < k.channelBytes(octet); at += 4 {

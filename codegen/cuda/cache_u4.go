@@ -7,14 +7,10 @@ import (
 	"llmc/internal/quant"
 )
 
-// Codes of u4 become f16 by a table of bytes, the upper halves of f16 of the magnitudes: they have few enough significant bits. The numbers are u4Factor too
-// small, for operands near one.
-const u4Factor = 8
-
-// u4Table are two registers of the table.
+// u4Table are two registers of a table of bytes, by which codes of u4 become f16: the upper halves of the magnitudes, which have few enough significant bits.
 func u4Table() (words [2]uint32) {
 	for i, level := range quant.KVLevels {
-		words[i/4] |= uint32(dtype.F32ToF16(float32(level)/u4Factor)>>8) << (i % 4 * 8)
+		words[i/4] |= uint32(dtype.F32ToF16(float32(level))>>8) << (i % 4 * 8)
 	}
 	return words
 }
