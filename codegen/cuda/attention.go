@@ -44,7 +44,7 @@ type attend struct {
 	q, ring    ptx.Reg // shared memory: queries, slots of tiles
 	turned     ptx.Reg // a tile of keys that were codes, where they turn
 	int8Offset ptx.Reg
-	u4Table    [2]ptx.Reg
+	u4Low      ptx.Reg // see expandU4
 	p, tops    ptx.Reg // of one row tile: what all warps share when they have a part of each tile
 
 	work piece
@@ -151,7 +151,7 @@ func attention(e *entry) {
 	a.lane, a.warp = a.e.Lane(), a.e.Warp()
 	item := a.item()
 	a.e.If(a.e.Gt(item[2], 0), func() {
-		a.places()
+		a.places(item)
 		a.work = a.newPiece(item)
 		a.stageQueries(item)
 		a.load = a.startLoads(item)
@@ -171,7 +171,7 @@ func attention(e *entry) {
 }
 
 // places declares shared memory.
-func (a *attend) places() {
+func (a *attend) places(item []ptx.Reg) {
 	a.q = a.e.Addr(a.e.Dynamic("queries", a.queryBytes(), 16))
 	a.p = a.e.Addr(a.e.Dynamic("weights", weightsBytes, 16))
 	a.tops = a.e.Addr(a.e.Dynamic("tops", topsBytes, 16))
@@ -183,9 +183,7 @@ func (a *attend) places() {
 	case dtype.I8:
 		a.int8Offset = a.e.Const(ptx.F16x2, float64(int8Offset))
 	case dtype.U4:
-		for i, bytes := range u4Table() {
-			a.u4Table[i] = a.e.Const(ptx.B32, int(bytes))
-		}
+		a.u4Low = a.e.Or(a.e.Shr(item[2], 31), int(u4Table()[0]))
 	}
 	a.e.shared = a.bytes(a.slots)
 }

@@ -43,15 +43,16 @@ func (a *attend) shareSteps() int { return (a.dimPad()/a.span() + a.shares - 1) 
 
 // parkedBlocks is how many blocks of 8 channels of the results of rowWarps, or of latent values, do not fit registers beside those of a split.
 func (a *attend) parkedBlocks() int {
+	n := 4
 	switch blocks := a.spanBlocks() * a.shareSteps(); {
 	case a.latent():
 		return a.latentParked
 	case a.block*a.group <= 16 || blocks < 14: // there is room, or there are no rowWarps
 		return 0
 	case a.shares > 1:
-		return 6
+		n = 6
 	}
-	return 4
+	return n + a.spanBlocks()/4 // products of wide spans and a table take registers, too
 }
 
 // parkedBytes is what they take of shared memory.

@@ -7,7 +7,7 @@ import (
 	"llmc/internal/quant"
 )
 
-// u4Table are two registers of a table of bytes, by which codes of u4 become f16: the upper halves of the magnitudes, which have few enough significant bits.
+// u4Table are two words of a table of bytes, by which codes of u4 become f16: the upper halves of the magnitudes, which have few enough significant bits.
 func u4Table() (words [2]uint32) {
 	for i, level := range quant.KVLevels {
 		words[i/4] |= uint32(dtype.F32ToF16(float32(level))>>8) << (i % 4 * 8)
@@ -16,16 +16,18 @@ func u4Table() (words [2]uint32) {
 }
 
 // expandU4 looks up four magnitudes at a time: those of channels 0 and 1 of each half of the word, then of 2 and 3. The signs of the former come to the tops
-// of their bytes by a shift, those of the latter lie there; see layout.PlainKV.
+// of their bytes by a shift, those of the latter lie there; see layout.PlainKV. One word of the table can be part of an instruction, the other one is in a
+// register, with a bit that is never set of a number that was loaded: of what they know to be a constant assemblers make a copy for each use.
 func (a *attend) expandU4(word ptx.Reg, alternate bool) (pairs []ptx.Reg) {
 	const signs = 0x80808080
+	high := int(u4Table()[1])
 	magnitudes := a.e.And(word, 0x77777777)
 	var bytes [2]ptx.Reg
 	for i, of := range [2]struct {
 		selector int // bytes 0 and 2, then 1 and 3: two codes each
 		signs    ptx.Reg
 	}{{0x4420, a.e.Shl(word, 4)}, {0x4431, word}} {
-		found := a.e.Permute(a.u4Table[0], a.u4Table[1], a.e.Permute(magnitudes, 0, of.selector))
+		found := a.e.Permute(a.u4Low, high, a.e.Permute(magnitudes, 0, of.selector))
 		bytes[i] = a.e.Lop3(of.signs, signs, found, func(x, y, z uint8) uint8 { return x&y | z })
 	}
 	const of01, of23, of02, of13 = 0x1404, 0x3424, 0x2404, 0x3414 // bytes as the upper ones of two halves
