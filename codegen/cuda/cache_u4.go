@@ -56,7 +56,7 @@ func (e *entry) wordU4(x []ptx.Reg) (word ptx.Reg) {
 		set(e.Gt(m, least), 4*i)
 		set(middle, 4*i+1)
 		set(high, 4*i+2)
-		set(e.Lt(v, 0.0), i/4*16+layout.U4Signs[i%4])
+		set(e.Lt(v.As(ptx.S32), 0), i/4*16+layout.U4Signs[i%4])
 	}
 	return word
 }
