@@ -21,9 +21,10 @@ func TestKVFormats(t *testing.T) {
 	const tiny = "../testdata/checkpoints/qwen3-v5"
 	for _, c := range []struct {
 		format, arch, model string
-		bytes, scale        int // of a number, and of a head's position
+		bits, scale         int // of a number, and bytes of a head's position
 	}{
-		{"bf16", "sm80", tiny, 2, 0}, {"f16", "sm89", tiny, 2, 0}, {"fp8", "sm90", tiny, 1, 2}, {"int8", "sm80", tiny, 1, 2}, {"fp8", "sm89", demo, 1, 2},
+		{"bf16", "sm80", tiny, 16, 0}, {"f16", "sm89", tiny, 16, 0}, {"fp8", "sm90", tiny, 8, 2}, {"int8", "sm80", tiny, 8, 2}, {"fp8", "sm89", demo, 8, 2},
+		{"int4", "sm80", tiny, 4, 2}, {"int4", "sm90", tiny, 4, 2}, {"int4", "sm89", "../testdata/checkpoints/llama-longrope", 4, 2},
 	} {
 		if c.model == demo && !thorough() {
 			c.model = tiny
@@ -40,7 +41,7 @@ func TestKVFormats(t *testing.T) {
 			memory, err := dump.NewMemory(plan, program, dump.MemorySettings{})
 			check(t, err)
 			info := plan.Info()
-			if want := int64(2 * info.Layers * info.KVHeads * (info.HeadDim*c.bytes + c.scale)); memory.KVTokenBytes != want {
+			if want := int64(2 * info.Layers * info.KVHeads * (rowOnGPUs(info.HeadDim, c.bits) + c.scale)); memory.KVTokenBytes != want {
 				t.Errorf("a position takes %d bytes, want %d", memory.KVTokenBytes, want)
 			}
 			if v := verifiedPlan(t, emu.Device{}, plan, c.model); !v.OK || v.Compared < 4 {
@@ -49,6 +50,9 @@ func TestKVFormats(t *testing.T) {
 		})
 	}
 }
+
+// rowOnGPUs is what a row of numbers of so many bits takes there.
+func rowOnGPUs(numbers, bits int) int { return (numbers*bits/8 + 15) / 16 * 16 }
 
 // TestKVFormatsOfCPUs does so for CPUs, with heads that are normalised, windows, and keys that are turned when they are read.
 func TestKVFormatsOfCPUs(t *testing.T) {
@@ -90,7 +94,7 @@ func TestKVFormatsOfLatentRows(t *testing.T) {
 		format, gpu string // "": a target of CPUs
 		bits, scale int    // that of a scale in bytes, of which those of a page's 16 positions fill a line together
 	}{{"f32", "", 32, 0}, {"bf16", "", 16, 0}, {"f16", "", 16, 0}, {"fp8", "", 8, 4}, {"int8", "", 8, 4}, {"int16", "", 16, 4}, {"int4", "", 4, 4},
-		{"f16", "sm80", 16, 0}, {"fp8", "sm80", 8, 4}, {"int8", "sm89", 8, 4}, {"fp8", "sm90", 8, 4}} {
+		{"f16", "sm80", 16, 0}, {"fp8", "sm80", 8, 4}, {"int8", "sm89", 8, 4}, {"fp8", "sm90", 8, 4}, {"int4", "sm80", 4, 4}, {"int4", "sm90", 4, 4}} {
 		device, target := engine.Device(cpu.Device{}), targets[i%len(targets)]
 		if c.gpu != "" {
 			device, target = emu.Device{}, c.gpu
@@ -104,7 +108,7 @@ func TestKVFormatsOfLatentRows(t *testing.T) {
 			const rank, rope = 32, 8
 			width := (rank + rope) * c.bits / 8
 			if c.gpu != "" {
-				width = (width + 15) / 16 * 16
+				width = rowOnGPUs(rank+rope, c.bits)
 			}
 			if want := int64(plan.Info().Layers * (width + c.scale)); memory.KVTokenBytes != want {
 				t.Errorf("a position takes %d bytes, want %d", memory.KVTokenBytes, want)
@@ -147,7 +151,7 @@ func cpuTargets() (names []string) {
 // A device that lacks a format is named, with those that it has.
 func TestKVFormatOfOtherDevices(t *testing.T) {
 	for archs, c := range map[string]struct{ format, text string }{
-		"sm90":           {"f32", "target sm90 takes no KV cache of f32: give --kv-dtype one of bf16, f16, fp8, int8, or build for other targets"},
+		"sm90":           {"f32", "target sm90 takes no KV cache of f32: give --kv-dtype one of bf16, f16, fp8, int8, int4, or build for other targets"},
 		"x86-64-v4,sm80": {"f32", "target sm80 takes no KV cache of f32"},
 	} {
 		options := compiler.Options{Model: demo, Out: filepath.Join(t.TempDir(), "x.plan"), Archs: strings.Split(archs, ","), KVDType: c.format}

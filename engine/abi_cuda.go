@@ -13,7 +13,7 @@ const fragments = "frag.*"
 const fragmentInputs = "bf16 f16 e4m3t e4m3g s8t"
 
 // cudaCaches are the element types of caches; codes have a scale for each row, which a kernel that writes them must have the whole of.
-const cudaCaches = "bf16 f16 f8e4m3 i8"
+const cudaCaches = "bf16 f16 f8e4m3 i8 u4"
 
 // itemAttrs say how attention is cut into items, which a device lists by them; see Item.
 var itemAttrs = []AttrRow{intAttr("block", 1, 1024), intAttr("group", 1, 1024), intAttr("planes", 1, 1<<16), intAttr("extra", 0, 1<<12)}

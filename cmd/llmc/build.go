@@ -71,7 +71,7 @@ func buildCommand() *cobra.Command {
 	flags.BoolVar(&f.options.Requantize, "requantize", false, "let --quant or --override round weights again that the checkpoint has in codes; without it they are kept, or made plain numbers")
 	flags.StringSliceVar(&f.overrides, "override", nil, "formats of single weights, PATTERN=FORMAT, by pattern of their names: '*.down_proj.weight=int8'; the first that fits decides")
 	flags.StringVar(&f.rotation, "rotate", compiler.Auto, "how much of the model is turned, so that codes lose less of its inputs: auto, for formats with inputs of 8 bits, "+strings.Join(rotations(), ", "))
-	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "format of the KV cache: "+strings.Join(compiler.KVDTypes(), ", ")+"; GPUs have all but f32, int16 and int4")
+	flags.StringVar(&f.options.KVDType, "kv-dtype", compiler.Auto, "format of the KV cache: "+strings.Join(compiler.KVDTypes(), ", ")+"; GPUs have all but f32 and int16")
 	f.model.add(cmd)
 	f.model.addLora(cmd)
 	f.adapter.add(cmd, &f.options)

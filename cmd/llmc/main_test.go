@@ -119,7 +119,7 @@ func TestRefusals(t *testing.T) {
 		{2, build("--arch", "sm70"), `--arch: unknown target "sm70"; known are`},
 		{1, build("--quant", "f16"), "no CPU kernel reads f16; use bf16"},
 		{2, build("--kv-dtype", "fp4"), `--kv-dtype: "fp4": the KV cache can be auto, f32, bf16, f16, fp8, int8, int16`},
-		{1, build("--arch", "sm90", "--kv-dtype", "f32"), "takes no KV cache of f32: give --kv-dtype one of bf16, f16, fp8, int8"},
+		{1, build("--arch", "sm90", "--kv-dtype", "f32"), "takes no KV cache of f32: give --kv-dtype one of bf16, f16, fp8, int8, int4"},
 		{2, build("--weights", "zeros"), "expected random:SEED"},
 		{2, build("--rotate", "twice"), `--rotate "twice": expected auto, none, weights, inputs`},
 		{2, build("--override", "down"), `--override "down": expected PATTERN=FORMAT`},

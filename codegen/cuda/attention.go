@@ -44,6 +44,7 @@ type attend struct {
 	q, ring    ptx.Reg // shared memory: queries, slots of tiles
 	turned     ptx.Reg // a tile of keys that were codes, where they turn
 	int8Offset ptx.Reg
+	u4Low      ptx.Reg // see expandU4
 	p, tops    ptx.Reg // of one row tile: what all warps share when they have a part of each tile
 
 	work piece
@@ -87,7 +88,7 @@ func (a *attend) bytes(slots int) int {
 }
 
 // dimPad is the channels that the matrix units see.
-func (a *attend) dimPad() int { return (a.dim + 15) / 16 * 16 }
+func (a *attend) dimPad() int { return a.padded(a.dim) }
 
 // rowBytes is the distance of rows of 16-bit channels in shared memory: an odd number of 16 bytes, so that eight rows lie in different banks.
 func (a *attend) rowBytes() int { return 2*a.dimPad() + 16 }
@@ -125,7 +126,7 @@ func attentionGrid(e *entry) [3]engine.Extent {
 // spill a few registers than have two CTAs where three would find registers.
 func attentionCTAs(e *entry) int {
 	switch a := newAttend(e); {
-	case a.dim > 64 || a.relative() && a.dim > 32:
+	case a.dim > 64 || (a.relative() || a.span() == 32) && a.dim > 32: // tables of distances and wide spans take registers, too
 		return 2
 	case a.dim > 32:
 		return 3
@@ -150,7 +151,7 @@ func attention(e *entry) {
 	a.lane, a.warp = a.e.Lane(), a.e.Warp()
 	item := a.item()
 	a.e.If(a.e.Gt(item[2], 0), func() {
-		a.places()
+		a.places(item)
 		a.work = a.newPiece(item)
 		a.stageQueries(item)
 		a.load = a.startLoads(item)
@@ -170,7 +171,7 @@ func attention(e *entry) {
 }
 
 // places declares shared memory.
-func (a *attend) places() {
+func (a *attend) places(item []ptx.Reg) {
 	a.q = a.e.Addr(a.e.Dynamic("queries", a.queryBytes(), 16))
 	a.p = a.e.Addr(a.e.Dynamic("weights", weightsBytes, 16))
 	a.tops = a.e.Addr(a.e.Dynamic("tops", topsBytes, 16))
@@ -178,8 +179,11 @@ func (a *attend) places() {
 	if n := a.turnedBytes(); n > 0 {
 		a.turned = a.e.Addr(a.e.Dynamic("turned", n, 16))
 	}
-	if a.e.kv().DType == dtype.I8 {
+	switch a.e.kv().DType {
+	case dtype.I8:
 		a.int8Offset = a.e.Const(ptx.F16x2, float64(int8Offset))
+	case dtype.U4:
+		a.u4Low = a.e.Or(a.e.Shr(item[2], 31), int(u4Table()[0]))
 	}
 	a.e.shared = a.bytes(a.slots)
 }
@@ -200,6 +204,10 @@ func (a *attend) query(item []ptx.Reg, row ptx.Reg) (token, column, ok ptx.Reg) 
 // stageQueries writes the queries to shared memory, as what keys are multiplied as, with zeros in rows and channels that are not there.
 func (a *attend) stageQueries(item []ptx.Reg) {
 	a.e.Section("queries")
+	if a.codedKeys() && a.e.turnBlock() > 1 {
+		a.stageTurned(item)
+		return
+	}
 	pairs := a.dimPad() / 2
 	tiles := a.e.Shr(a.e.Add(a.e.Mul(item[2], a.group), 15), 4)
 	a.e.For(ptx.Range{Name: "queries", From: a.e.TidX(), To: a.e.Mul(tiles, 16*pairs), Step: attentionThreads}, func(i ptx.Reg) {
@@ -214,12 +222,26 @@ func (a *attend) stageQueries(item []ptx.Reg) {
 	})
 }
 
-// queryChannels reads channels d and d+1 of a token's head that begins at column.
+// queryChannels reads channels d and d+1 of a token's head that begins at column, as a pair of what keys are multiplied as.
 func (a *attend) queryChannels(token, column, d ptx.Reg) ptx.Reg {
+	if a.latent() {
+		v := a.latentPair(token, column, d)
+		return a.e.Cvt2(a.format.pair, v[0], v[1])
+	}
+	return a.queryPair(a.e.row("q", token), a.e.Add(column, d), d)
+}
+
+// queryNumbers reads them as f32.
+func (a *attend) queryNumbers(token, column, d ptx.Reg) []ptx.Reg {
 	if a.latent() {
 		return a.latentPair(token, column, d)
 	}
-	return a.queryPair(a.e.row("q", token), a.e.Add(column, d), d)
+	row, at := a.e.row("q", token), a.e.Add(column, d) // the head has an even number of channels, as others are not turned
+	if a.e.isBF16("q") {
+		both := a.e.widen(a.e.Ld(ptx.BF16x2, a.e.Index(row, at, 2)))
+		return both[:]
+	}
+	return a.e.LdV(ptx.F32, 2, a.e.Index(row, at, 4))
 }
 
 // queryPair reads channels d and d+1 of a head at column of a row of q. The second may be behind an odd head's last one.
@@ -259,8 +281,12 @@ type scorePlan interface {
 	scores(slot, position ptx.Reg)
 	// accumulate takes the values of the same tile.
 	accumulate(slot ptx.Reg)
-	// blocks calls each for the lane's blocks of results, with the first of its two channels.
+	// blocks calls each for the lane's pairs of channels of results, as many as it has blocks, with the first of the two.
 	blocks(each func(n int, column ptx.Reg))
+	// spans calls each for the spans of channels of which the warp has results, its qth with the number among all; all threads of the warp come along.
+	spans(each func(q int, number ptx.Reg))
+	// holds tells whether the warp has all channels of its rows.
+	holds() bool
 	// state is that of the lane's rows; leads tells whether the lane is the first that has them.
 	state() *rowState
 	leads() ptx.Reg

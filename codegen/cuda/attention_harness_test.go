@@ -58,7 +58,7 @@ func newHistory(c shape, length int, seed uint64) *history {
 	h.given.k, h.given.v = slices.Clone(h.k), slices.Clone(h.v)
 	for _, numbers := range [][]float32{h.k, h.v} {
 		for row := range slices.Chunk(numbers, c.dim) {
-			kvPut(c.stored(), row, nil, nil)
+			kvPut(c.stored(), 0, row, nil, nil)
 		}
 	}
 	h.scores, h.slope, h.sink = c.learned(), c.slopes(), c.sinkScores()
@@ -362,7 +362,7 @@ func (a *attention) fill(page []byte, kv layout.PlainKV, h *history, p int) {
 		if kv.Scaled() {
 			keyScale, valueScale = page[kv.KScale(head, slot):], page[kv.VScale(head, slot):]
 		}
-		kvPut(kv.DType, slices.Clone(row), page[kv.K(head, slot, 0):], keyScale)
-		kvPut(kv.DType, slices.Clone(values), page[kv.V(head, slot, 0):], valueScale)
+		kvPut(kv.DType, 0, slices.Clone(row), page[kv.K(head, slot, 0):], keyScale)
+		kvPut(kv.DType, 0, slices.Clone(values), page[kv.V(head, slot, 0):], valueScale)
 	}
 }

@@ -47,17 +47,16 @@ func (a *attend) fillsRegisters() bool { return a.latent() && a.warpBlocks() >= 
 const mostParked = 6
 
 // valuesPad is the channels of values that the matrix units see.
-func (a *attend) valuesPad() int { return (a.values + 15) / 16 * 16 }
+func (a *attend) valuesPad() int { return a.padded(a.values) }
 
 // latentPair reads channels d and d+1 of a query: the first of q, at column, the others of q_rope. Both parts have an even number of channels.
-func (a *attend) latentPair(token, column, d ptx.Reg) ptx.Reg {
+func (a *attend) latentPair(token, column, d ptx.Reg) []ptx.Reg {
 	e := a.e
 	turning := e.Ge(d, a.values)
 	row := e.Select(turning, e.row("q_rope", token), e.row("q", token))
 	head := e.Div(column, a.values)
 	of := e.Select(turning, e.Mad(head, a.dim-a.values, e.Sub(d, a.values)), e.Add(column, d))
-	v := e.LdV(ptx.F32, 2, e.Index(row, of, 4))
-	return e.Cvt2(a.format.pair, v[0], v[1])
+	return e.LdV(ptx.F32, 2, e.Index(row, of, 4))
 }
 
 // latentTiles is tiles of rows that are keys first, then values. Weights go through shared memory: all threads have written theirs before anyone multiplies

@@ -45,7 +45,7 @@ func newLatentHistory(c latentShape, length int, seed uint64) *latentHistory {
 	}
 	h.given = slices.Clone(h.rows)
 	for row := range slices.Chunk(h.rows, c.dim()) {
-		kvPut(c.cache, row, nil, nil)
+		kvPut(c.cache, c.rank, row, nil, nil)
 	}
 	return h
 }
@@ -140,7 +140,7 @@ func (a *latentAttention) step(pageSize int, chunks ...latentChunk) [][]float32 
 			if kv.Scaled() {
 				scale = page[kv.KScale(0, slot):]
 			}
-			kvPut(kv.DType, slices.Clone(c.given[p*c.dim():][:c.dim()]), page[kv.K(0, slot, 0):], scale)
+			kvPut(kv.DType, kv.Rank, slices.Clone(c.given[p*c.dim():][:c.dim()]), page[kv.K(0, slot, 0):], scale)
 		}
 		start = append(start, int32(len(table)))
 		for p := c.from; p < c.to; p++ {
@@ -197,7 +197,9 @@ func compareLatent(t *testing.T, rows [][]float32, chunks []latentChunk) {
 // latentShapes are those of small models, of DeepSeek-V2-Lite and of DeepSeek-V3, which has many CTAs for a token.
 var latentShapes = []latentShape{
 	{4, 32, 16, dtype.BF16}, {3, 16, 2, dtype.F16}, {20, 48, 10, dtype.I8}, {5, 64, 8, dtype.F8E4M3}, {3, 20, 8, dtype.BF16}, {2, 22, 4, dtype.I8},
+	{4, 32, 16, dtype.U4}, {20, 48, 10, dtype.U4}, {5, 64, 64, dtype.U4}, {3, 256, 64, dtype.U4},
 	{16, 512, 64, dtype.BF16}, {16, 512, 64, dtype.F16}, {128, 512, 64, dtype.BF16}, {16, 512, 64, dtype.I8}, {16, 512, 64, dtype.F8E4M3},
+	{16, 512, 64, dtype.U4},
 }
 
 // TestLatentAttention runs steps that mix chunks with single tokens, at contexts around the sizes of tiles, pages and splits.
@@ -222,7 +224,7 @@ func TestLatentAttention(t *testing.T) {
 // TestLatentAttentionIsInvariant wants the same bits for a position however the prompt is cut, whatever else is in the step, for every size of page and however
 // splits are shared out, on every target.
 func TestLatentAttentionIsInvariant(t *testing.T) {
-	for _, c := range []latentShape{{4, 32, 16, dtype.BF16}, {6, 16, 8, dtype.I8}} {
+	for _, c := range []latentShape{{4, 32, 16, dtype.BF16}, {6, 16, 8, dtype.I8}, {3, 64, 64, dtype.U4}} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			const length, last = 530, 20 // positions, and those that are compared
 			h, other := newLatentHistory(c, length, 11), newLatentHistory(c, 70, 12)

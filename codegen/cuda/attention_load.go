@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"llmc/codegen/ptx"
+	"llmc/internal/dtype"
 )
 
 // loads copies tiles through the page table. A warp copies 16 rows of a tile, which lie together in one page. Rows behind the item's
@@ -21,6 +22,7 @@ type loads struct {
 	valueScales  ptx.Reg
 	scalesTo     ptx.Reg // where the lane's scales go in a slot
 	copies       []unit
+	first        ptx.Reg // see firstUnit
 	sharedOffset ptx.Reg // of the warp's rows in a slot
 }
 
@@ -58,9 +60,24 @@ func (a *attend) startLoads(item []ptx.Reg) loads {
 	return l
 }
 
-// units plans the lane's copies: unit lane + 32*i of the warp's 16 rows.
+// firstUnit is the number of the lane's first unit: lane, but where rows are 32 or 64 bytes. Eight lanes write at a time, and two or four rows that lie side by
+// side in shared memory, an odd number of units apart, share banks: the eight then have rows of which that many are between one and the next.
+//
+//	rows of 4 units: lanes 0-3 row 0, 4-7 row 4, 8-11 row 1, ..   rows of 2: lanes 0-1 row 0, 2-3 row 2, 4-5 row 4, 6-7 row 6, 8-9 row 1, ..
+func (l *loads) firstUnit(width int) ptx.Reg {
+	if width != 2 && width != 4 {
+		return l.lane
+	}
+	eight, within := l.e.Shr(l.lane, 3), l.e.And(l.lane, 7)
+	row := l.e.Add(l.e.And(eight, width-1), l.e.Mul(l.e.Shr(within, log2(width)), width))
+	row = l.e.Mad(l.e.Shr(eight, log2(width)), 8, row)
+	return l.e.Mad(row, width, l.e.And(within, width-1))
+}
+
+// units plans the lane's copies: unit firstUnit + 32*i of the warp's 16 rows.
 func (l *loads) units() {
 	width := l.e.kvRowBytes() / 16 // units of a row
+	l.first = l.firstUnit(width)
 	period := width
 	for common := 32; period%2 == 0 && common > 1; common /= 2 {
 		period /= 2
@@ -69,11 +86,11 @@ func (l *loads) units() {
 	for i := 0; i*32 < 16*width; i++ {
 		u := unit{from: 512 * i, have: 16}
 		if i < period {
-			number := l.e.Add(l.lane, 32*i)
+			number := l.e.Add(l.first, 32*i)
 			u.row = l.e.Div(number, width)
 			column := l.e.Sub(number, l.e.Mul(u.row, width))
 			u.to = l.e.Mad(u.row, l.tileRowBytes(), l.e.Mad(column, 16, l.sharedOffset))
-			if rest := l.dim * l.elementBytes() % 16; rest != 0 {
+			if rest := l.channelBytes(l.dim) % 16; rest != 0 && l.e.kv().DType != dtype.U4 { // any byte of u4 is two numbers
 				u.have = l.e.Select(l.e.Eq(column, width-1), l.e.Const(ptx.U32, rest), 16)
 			}
 			if i*32+32 > 16*width {
@@ -90,7 +107,7 @@ func (l *loads) units() {
 // zeroColumns clears the channels that no copy writes, once for all tiles.
 func (l *loads) zeroColumns() {
 	from := l.e.kvRowBytes()
-	if from == l.elementBytes()*l.dimPad() {
+	if from == l.channelBytes(l.dimPad()) {
 		return
 	}
 	zero := l.e.Zeros(ptx.B32, 4)
@@ -119,7 +136,7 @@ func (l *loads) issue(j int, slot ptx.Reg) {
 		return
 	}
 	page, row := l.e.kvPage(l.page), l.e.kvRow(l.e.CtaY(), l.offset)
-	l.e.Into(l.keys).Index(l.e.Index(page, row, l.e.kvRowBytes()), l.lane, 16)
+	l.e.Into(l.keys).Index(l.e.Index(page, row, l.e.kvRowBytes()), l.first, 16)
 	l.e.Into(l.left).Sub(l.work.last, l.tile)
 	if l.scaled() {
 		l.e.Into(l.scales).Index(l.e.Index(l.e.kvScales(page), row, kvScaleBytes), l.lane, 16)

@@ -140,7 +140,14 @@ func (s *rowState) eachPart(plan scorePlan, first ptx.Reg, row func(i int, at pt
 	for i := range 2 {
 		at := s.e.Index(first, s.e.Const(ptx.U32, 8*i*s.planes()), engine.PartialRowBytes(s.values))
 		row(i, at)
-		plan.blocks(func(n int, column ptx.Reg) { pair(i, n, s.e.Index(at, column, 4).At(engine.PartialHeadBytes)) })
+		plan.blocks(func(n int, column ptx.Reg) {
+			place := func() { pair(i, n, s.e.Index(at, column, 4).At(engine.PartialHeadBytes)) }
+			if room := (engine.PartialRowBytes(s.values) - engine.PartialHeadBytes) / 4; room < s.valuesPad() {
+				s.e.If(s.e.Lt(column, room), place)
+				return
+			}
+			place()
+		})
 	}
 }
 

@@ -31,35 +31,36 @@ func newRowWarps(a *attend, item []ptx.Reg) *rowWarps {
 	a.e.Section("rows of a warp")
 	tile, share := a.e.Div(a.warp, a.shares), a.e.Rem(a.warp, a.shares)
 	row := a.e.Mad(tile, 16, a.e.Shr(a.lane, 2))
-	w := &rowWarps{rowState: newRowState(a, item, row, 2*a.shareSteps()), share: share, pairs: a.e.Zeros(a.format.pair, 2*tileBlocks)}
+	w := &rowWarps{rowState: newRowState(a, item, row, a.spanBlocks()*a.shareSteps()), share: share, pairs: a.e.Zeros(a.format.pair, 2*tileBlocks)}
 	w.park(a.parkedBlocks())
 	w.queries = w.queryPlace(a.q, tile, a.rowBytes())
-	w.keys, w.values = w.keyPlace(), a.e.Mad(share, 16*a.elementBytes()*a.shareSteps(), w.valuePlace())
+	w.keys, w.values = w.keyPlace(), a.e.Mad(share, a.channelBytes(a.span()*a.shareSteps()), w.valuePlace())
 	return w
 }
 
-// shareSteps is how many times 16 channels a warp has of the result.
-func (a *attend) shareSteps() int { return (a.dimPad()/16 + a.shares - 1) / a.shares }
+// shareSteps is how many spans of channels a warp has of the result.
+func (a *attend) shareSteps() int { return (a.dimPad()/a.span() + a.shares - 1) / a.shares }
 
 // parkedBlocks is how many blocks of 8 channels of the results of rowWarps, or of latent values, do not fit registers beside those of a split.
 func (a *attend) parkedBlocks() int {
-	switch blocks := 2 * a.shareSteps(); {
+	n := 4
+	switch blocks := a.spanBlocks() * a.shareSteps(); {
 	case a.latent():
 		return a.latentParked
 	case a.block*a.group <= 16 || blocks < 14: // there is room, or there are no rowWarps
 		return 0
 	case a.shares > 1:
-		return 6
+		n = 6
 	}
-	return 4
+	return n + a.spanBlocks()/4 // products of wide spans and a table take registers, too
 }
 
 // parkedBytes is what they take of shared memory.
 func (a *attend) parkedBytes() int { return 16 * attentionThreads * a.parkedBlocks() }
 
-// ours runs then if the warp's share has its 16 channels of that number: the last share may be short.
+// ours runs then if the warp's share has its span of channels of that number: the last share may be short.
 func (w *rowWarps) ours(step int, then func()) {
-	if w.shares == 1 || (w.shares-1)*w.shareSteps()+step < w.dimPad()/16 {
+	if w.shares == 1 || (w.shares-1)*w.shareSteps()+step < w.dimPad()/w.span() {
 		then()
 		return
 	}
@@ -76,8 +77,8 @@ func (w *rowWarps) scores(slot, position ptx.Reg) {
 			acc = append(acc, w.e.Zeros(ptx.F32, 4))
 		}
 		keys := w.e.Add(slot, w.keys)
-		for c := 0; c < w.dimPad(); c += 16 {
-			query := w.e.Ldmatrix(w.format.pair, 4, false, w.queries.At(2*c))
+		for c := 0; c < w.dimPad(); c += w.keySpan() {
+			query := w.queryOperand(w.queries, c)
 			for step := range tileSteps {
 				w.score(acc[2*step:2*step+2], query, keys.At(16*step*w.keyRowBytes()), c)
 			}
@@ -93,18 +94,28 @@ func (w *rowWarps) accumulate(slot ptx.Reg) {
 		steps := fragments(w.pairs)
 		m := w.merge(steps)
 		values, scales := w.e.Add(slot, w.values), w.valueScales(slot)
-		for n := 0; n < len(w.part); n += 2 {
-			w.ours(n/2, func() { w.product(m, steps, w.part[n:n+2], values.At(8*w.elementBytes()*n), scales) })
+		blocks := w.spanBlocks()
+		for n := 0; n < len(w.part); n += blocks {
+			w.ours(n/blocks, func() { w.product(m, steps, w.part[n:n+blocks], values.At(w.channelBytes(8*n)), scales) })
 		}
 	})
 }
 
 func (w *rowWarps) blocks(each func(n int, column ptx.Reg)) {
-	column := w.e.Mad(w.share, 16*w.shareSteps(), w.resultColumn())
+	column, blocks := w.e.Mad(w.share, w.span()*w.shareSteps(), w.resultColumn()), w.spanBlocks()
 	for n := range w.part {
-		w.ours(n/2, func() { each(n, w.e.Add(column, 16*(n/2)+w.resultStep()*(n%2))) })
+		w.ours(n/blocks, func() { each(n, w.e.Add(column, w.span()*(n/blocks)+w.resultStep()*(n%blocks))) })
 	}
 }
+
+func (w *rowWarps) spans(each func(q int, number ptx.Reg)) {
+	first := w.e.Mul(w.share, w.shareSteps())
+	for q := range w.shareSteps() {
+		w.ours(q, func() { each(q, w.e.Add(first, q)) })
+	}
+}
+
+func (w *rowWarps) holds() bool { return w.shares == 1 }
 
 func (w *rowWarps) leads() ptx.Reg {
 	return w.e.CmpAnd(ptx.EQ, w.share, 0, w.e.Eq(w.e.And(w.lane, 3), 0))
@@ -128,7 +139,7 @@ func newSharedRows(a *attend, item []ptx.Reg) *sharedRows {
 	}
 	w.queries = w.queryPlace(a.q, a.e.Const(ptx.U32, 0), a.rowBytes())
 	w.keys = a.e.Mad(a.warp, 16*a.keyRowBytes(), w.keyPlace())
-	w.values = a.e.Mad(a.warp, 16*a.elementBytes(), w.valuePlace())
+	w.values = a.e.Mad(a.warp, a.channelBytes(a.span()), w.valuePlace())
 	w.mine = a.e.Add(a.e.Mad(row, weightRowBytes, a.p), a.e.Mad(a.warp, 32, a.e.Shl(a.e.And(a.lane, 3), 2)))
 	w.theirs = w.queryPlace(a.p, a.e.Const(ptx.U32, 0), weightRowBytes)
 	return w
@@ -136,7 +147,7 @@ func newSharedRows(a *attend, item []ptx.Reg) *sharedRows {
 
 // warpBlocks is how many blocks of 8 channels of results a warp has of shared rows.
 func (a *attend) warpBlocks() int {
-	return 2 * ((a.valuesPad()/16 + attentionWarps - 1) / attentionWarps)
+	return a.spanBlocks() * ((a.valuesPad()/a.span() + attentionWarps - 1) / attentionWarps)
 }
 
 func (w *sharedRows) scores(slot, position ptx.Reg) {
@@ -144,8 +155,8 @@ func (w *sharedRows) scores(slot, position ptx.Reg) {
 	w.see(position)
 	acc := [][]ptx.Reg{w.e.Zeros(ptx.F32, 4), w.e.Zeros(ptx.F32, 4)}
 	keys := w.e.Add(slot, w.keys)
-	for c := 0; c < w.dimPad(); c += 16 {
-		w.score(acc, w.e.Ldmatrix(w.format.pair, 4, false, w.queries.At(2*c)), keys.At(0), c)
+	for c := 0; c < w.dimPad(); c += w.keySpan() {
+		w.score(acc, w.queryOperand(w.queries, c), keys.At(0), c)
 	}
 	w.exponents(acc, position, w.e.Add(position, w.e.Shl(w.warp, 4).As(ptx.S32)), w.e.Mad(w.warp, 16*kvScaleBytes, w.e.Add(slot, w.tileScale())))
 	top := w.exchange(w.largestOf(acc))
@@ -184,27 +195,36 @@ func (w *sharedRows) accumulate(slot ptx.Reg) {
 	}
 	m := w.merge(steps)
 	values, scales := w.e.Add(slot, w.values), w.valueScales(slot)
-	for n := 0; n < len(w.part); n += 2 {
-		w.ours(n, func() { w.product(m, steps, w.part[n:n+2], values.At(8*w.elementBytes()*attentionWarps*n), scales) })
+	blocks := w.spanBlocks()
+	for n := 0; n < len(w.part); n += blocks {
+		w.ours(n/blocks, func() { w.product(m, steps, w.part[n:n+blocks], values.At(w.channelBytes(8*attentionWarps*n)), scales) })
 	}
 }
 
-// ours runs then if the warp's share has blocks n and n+1.
-func (w *sharedRows) ours(n int, then func()) {
-	all := w.valuesPad() / 16
-	if (n/2+1)*attentionWarps <= all {
+// ours runs then if the warp has its span of channels of that number.
+func (w *sharedRows) ours(q int, then func()) {
+	all := w.valuesPad() / w.span()
+	if (q+1)*attentionWarps <= all {
 		then()
 		return
 	}
-	w.e.If(w.e.Lt(w.warp, all-n/2*attentionWarps), then)
+	w.e.If(w.e.Lt(w.warp, all-q*attentionWarps), then)
 }
 
 func (w *sharedRows) blocks(each func(n int, column ptx.Reg)) {
-	column := w.e.Mad(w.warp, 16, w.resultColumn())
+	column, blocks := w.e.Mad(w.warp, w.span(), w.resultColumn()), w.spanBlocks()
 	for n := range w.part {
-		w.ours(n/2*2, func() { each(n, w.e.Add(column, 16*attentionWarps*(n/2)+w.resultStep()*(n%2))) })
+		w.ours(n/blocks, func() { each(n, w.e.Add(column, w.span()*attentionWarps*(n/blocks)+w.resultStep()*(n%blocks))) })
 	}
 }
+
+func (w *sharedRows) spans(each func(q int, number ptx.Reg)) {
+	for q := range len(w.part) / w.spanBlocks() {
+		w.ours(q, func() { each(q, w.e.Add(w.warp, q*attentionWarps)) })
+	}
+}
+
+func (w *sharedRows) holds() bool { return false }
 
 func (w *sharedRows) leads() ptx.Reg {
 	return w.e.CmpAnd(ptx.EQ, w.warp, 0, w.e.Eq(w.e.And(w.lane, 3), 0))

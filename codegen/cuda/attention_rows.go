@@ -92,11 +92,21 @@ func (s *rowState) see(position ptx.Reg) {
 	}
 }
 
-// score multiplies channels c to c+15 of queries with those of 16 keys: blocks of 8 positions.
-func (s *rowState) score(acc [][]ptx.Reg, query []ptx.Reg, keys ptx.Addr, c int) {
-	for i, k := range s.keyOperand(keys, c) {
-		s.e.Mma(s.format.mma, acc[i], query, k)
+// score multiplies a span of queries from channel c on with that of 16 keys: blocks of 8 positions.
+func (s *rowState) score(acc, query [][]ptx.Reg, keys ptx.Addr, c int) {
+	for n, blocks := range s.keyOperand(keys, c) {
+		for i, k := range blocks {
+			s.e.Mma(s.format.mma, acc[i], query[n], k)
+		}
 	}
+}
+
+// queryOperand reads a span of queries from channel c on as operands A, for each product of 16 channels.
+func (s *rowState) queryOperand(queries ptx.Reg, c int) (products [][]ptx.Reg) {
+	for further := 0; further < s.keySpan(); further += 16 {
+		products = append(products, s.e.Ldmatrix(s.format.pair, 4, false, queries.At(2*(c+further))))
+	}
+	return products
 }
 
 // queryPlace is where a lane reads operand A of a tile of rows: row lane%16, the second eight channels in the upper half of the warp.
@@ -315,9 +325,12 @@ func (s *rowState) merge(weights [][]ptx.Reg) merging {
 	return s.join(s.partLargest, s.partSum, s.tileLargest, [2]ptx.Reg{sums[0], sums[2]}, s.valid)
 }
 
-// product adds weights times 16 channels of the tile's values to two blocks of the result.
+// product adds weights times a span of the tile's values to its blocks of the result.
 func (s *rowState) product(m merging, weights, out [][]ptx.Reg, values ptx.Addr, scales []ptx.Reg) {
-	acc := [][]ptx.Reg{s.e.Zeros(ptx.F32, 4), s.e.Zeros(ptx.F32, 4)}
+	var acc [][]ptx.Reg
+	for range out {
+		acc = append(acc, s.e.Zeros(ptx.F32, 4))
+	}
 	for step, w := range weights {
 		var mine []ptx.Reg
 		if scales != nil {

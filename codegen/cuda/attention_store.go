@@ -10,11 +10,18 @@ import (
 // results divides what the weights added up by their sum and writes it to y.
 func (s *rowState) results(plan scorePlan) {
 	item := s.item()
+	turned := s.e.turnBlock() > 1
+	if turned {
+		s.turnResults(plan)
+	}
 	for i := range 2 {
 		token, column, ok := s.query(item, s.e.Add(s.number, 8*i))
 		s.e.If(ok, func() {
 			out := s.e.Index(s.e.row("y", token), column, s.resultBytes())
 			scale := s.share(i, column)
+			if turned {
+				scale = s.e.Mul(scale, s.e.turnFactor())
+			}
 			plan.blocks(func(n int, channel ptx.Reg) {
 				low, high := s.resultPair(s.out, n, i)
 				s.storePair(out, channel, s.e.Mul(low, scale), s.e.Mul(high, scale))

@@ -49,6 +49,20 @@ var storedShapes = []shape{
 	{heads: 2, kv: 1, dim: 256, q: dtype.F32, y: dtype.F32, cache: dtype.F8E4M3, window: 40},
 	{heads: 2, kv: 1, dim: 5, q: dtype.BF16, y: dtype.BF16, cache: dtype.F8E4M3},
 	{heads: 4, kv: 1, dim: 80, q: dtype.F32, y: dtype.F32, cache: dtype.F8E4M3, rotary: rotary{"dynamic", "interleaved", 70}},
+	{heads: 4, kv: 2, dim: 64, q: dtype.F32, y: dtype.F32, cache: dtype.U4},
+	{heads: 20, kv: 1, dim: 80, q: dtype.BF16, y: dtype.BF16, softcap: 20, cache: dtype.U4, window: 100},
+	{heads: 8, kv: 1, dim: 128, q: dtype.BF16, y: dtype.F32, cache: dtype.U4},
+	{heads: 20, kv: 1, dim: 128, q: dtype.F32, y: dtype.BF16, cache: dtype.U4, window: 40},
+	{heads: 18, kv: 1, dim: 256, q: dtype.F32, y: dtype.F32, cache: dtype.U4},
+	{heads: 2, kv: 1, dim: 256, q: dtype.BF16, y: dtype.F32, cache: dtype.U4},
+	{heads: 20, kv: 1, dim: 192, q: dtype.BF16, y: dtype.F32, cache: dtype.U4, softcap: 5},
+	{heads: 4, kv: 2, dim: 16, q: dtype.F32, y: dtype.F32, cache: dtype.U4, alibi: true},
+	{heads: 18, kv: 1, dim: 32, q: dtype.F32, y: dtype.F32, cache: dtype.U4, sinks: true},
+	{heads: 2, kv: 1, dim: 96, q: dtype.F32, y: dtype.F32, cache: dtype.U4, ahead: 1 << 30},
+	{heads: 1, kv: 1, dim: 21, q: dtype.F32, y: dtype.F32, cache: dtype.U4},
+	{heads: 71, kv: 1, dim: 20, q: dtype.F32, y: dtype.BF16, cache: dtype.U4},
+	{heads: 4, kv: 1, dim: 80, q: dtype.F32, y: dtype.F32, cache: dtype.U4, rotary: rotary{"dynamic", "interleaved", 70}},
+	{heads: 4, kv: 1, dim: 128, q: dtype.BF16, y: dtype.F32, cache: dtype.U4, rotary: rotary{"longrope", "half", 128}},
 }
 
 // biasedShapes have scores of more than queries and keys.
@@ -164,6 +178,7 @@ func TestAttentionIsInvariant(t *testing.T) {
 		turnedShapes[0], turnedShapes[1],
 		{heads: 4, kv: 1, dim: 24, q: dtype.F32, y: dtype.F32, cache: dtype.I8, window: 50},
 		{heads: 3, kv: 1, dim: 20, q: dtype.BF16, y: dtype.F32, cache: dtype.F8E4M3, alibi: true, sinks: true},
+		{heads: 4, kv: 1, dim: 64, q: dtype.F32, y: dtype.F32, cache: dtype.U4, window: 50}, {heads: 2, kv: 1, dim: 256, q: dtype.BF16, y: dtype.F32, cache: dtype.U4},
 		aheadShapes[0], aheadShapes[1], relativeShapes[1], textShapes[0],
 	} {
 		t.Run(c.String(), func(t *testing.T) {
@@ -204,6 +219,7 @@ func TestAttentionInPieces(t *testing.T) {
 		{heads: 2, kv: 1, dim: 208, q: dtype.F32, y: dtype.F32},
 		{heads: 4, kv: 2, dim: 64, q: dtype.F32, y: dtype.F32, cache: dtype.I8},
 		{heads: 18, kv: 1, dim: 21, q: dtype.F32, y: dtype.F32, cache: dtype.F8E4M3},
+		{heads: 18, kv: 1, dim: 16, q: dtype.F32, y: dtype.F32, cache: dtype.U4}, {heads: 8, kv: 2, dim: 128, q: dtype.BF16, y: dtype.F32, cache: dtype.U4},
 		{heads: 4, kv: 1, dim: 16, q: dtype.BF16, y: dtype.F32, rotary: rotary{"longrope", "half", 16}},
 		biasedShapes[1], biasedShapes[4], aheadShapes[0], {heads: 20, kv: 1, dim: 20, q: dtype.F32, y: dtype.F32, window: 290, ahead: 300},
 		relativeShapes[4], textShapes[1],

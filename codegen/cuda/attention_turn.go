@@ -65,6 +65,10 @@ func (k *keyTurns) turn(slot, position ptx.Reg) (tile ptx.Reg) {
 // they have turned.
 func (k *keyTurns) expandTile(slot ptx.Reg) {
 	k.e.Section("numbers of the keys")
+	if k.e.kvFormat().Turned {
+		k.expandOctets(slot)
+		return
+	}
 	words := k.dimPad() / 4
 	k.e.For(ptx.Range{Name: "words", From: k.e.TidX(), To: attentionTile * words, Step: attentionThreads}, func(i ptx.Reg) {
 		row := k.e.Div(i, words)

@@ -43,6 +43,7 @@ var budgetNetworks = []struct {
 	{"rows asked by a query of their own over f16", askedRows(dtype.F16), []string{"bf16"}},
 	{"rows asked by a query of their own over e4m3", askedRows(dtype.F8E4M3), []string{"bf16"}},
 	{"rows asked by a query of their own over int8", askedRows(dtype.I8), []string{"bf16"}},
+	{"rows asked by a query of their own over int4", askedRows(dtype.U4), []string{"bf16"}},
 	{"states of mamba 130M", statesOf(1536), []string{"bf16"}},
 	{"states of mamba 2.8B", statesOf(5120), []string{"bf16"}},
 	{"attention of deepseek v2 lite", latentOf(16, 2048, dtype.BF16), []string{"bf16", "f16", "int8", "fp8", "fp8-block", "int4-g32", "int4-g64-zp"}},
@@ -50,6 +51,7 @@ var budgetNetworks = []struct {
 	{"attention of deepseek v2 lite over f16", latentOf(16, 2048, dtype.F16), []string{"bf16"}},
 	{"attention of deepseek v2 lite over e4m3", latentOf(16, 2048, dtype.F8E4M3), []string{"bf16"}},
 	{"attention of deepseek v2 lite over int8", latentOf(16, 2048, dtype.I8), []string{"bf16"}},
+	{"attention of deepseek v2 lite over int4", latentOf(16, 2048, dtype.U4), []string{"bf16"}},
 }
 
 // rowsOfImages puts rows of an image in place of those of tokens, without what follows.

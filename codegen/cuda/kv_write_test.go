@@ -2,7 +2,6 @@ package cuda_test
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 
 	"llmc/engine"
@@ -15,7 +14,8 @@ func TestKVWrite(t *testing.T) {
 	for i, c := range []struct {
 		heads, dim int
 		cache      dtype.Type
-	}{{4, 64, dtype.BF16}, {1, 5, dtype.F16}, {3, 80, dtype.I8}, {2, 128, dtype.F8E4M3}, {5, 24, dtype.F8E4M3}, {2, 256, dtype.BF16}} {
+	}{{4, 64, dtype.BF16}, {1, 5, dtype.F16}, {3, 80, dtype.I8}, {2, 128, dtype.F8E4M3}, {5, 24, dtype.F8E4M3}, {2, 256, dtype.BF16},
+		{2, 64, dtype.U4}, {1, 5, dtype.U4}, {3, 80, dtype.U4}, {2, 128, dtype.U4}, {5, 24, dtype.U4}, {2, 256, dtype.U4}, {3, 20, dtype.U4}, {2, 96, dtype.U4}} {
 		target := []string{"sm80", "sm89", "sm90"}[i%3]
 		t.Run(fmt.Sprint(target, c), func(t *testing.T) {
 			slots := []int32{3, 40, 0, 5, -1, 130}
@@ -45,12 +45,7 @@ func TestKVWrite(t *testing.T) {
 			for token, slot := range slots {
 				for h := 0; h < c.heads && slot >= 0; h++ {
 					for n, rows := range given {
-						_, bytes, scale := r.row(slot, h, n == 1)
-						wantBytes, wantScale := make([]byte, len(bytes)), make([]byte, len(scale))
-						kvPut(c.cache, slices.Clone(rows[(token*c.heads+h)*c.dim:][:c.dim]), wantBytes, wantScale)
-						if !slices.Equal(bytes, wantBytes) || !slices.Equal(scale, wantScale) {
-							t.Fatalf("token %d head %d of %d: %v with scale %v, want %v with %v", token, h, n, bytes, scale, wantBytes, wantScale)
-						}
+						r.wantRow(t, fmt.Sprintf("token %d head %d of %d", token, h, n), rows[(token*c.heads+h)*c.dim:][:c.dim], slot, h, n == 1)
 					}
 				}
 			}

@@ -61,6 +61,8 @@ var latentNetworks = []struct {
 	{latentNetwork{latentShape{3, 48, 8, dtype.F16}, 20, 10, 72, 48, "half"}, "f16"},
 	{latentNetwork{latentShape{20, 16, 4, dtype.I8}, 6, 7, 64, 48, "interleaved"}, "int8"},
 	{latentNetwork{latentShape{4, 64, 16, dtype.F8E4M3}, 32, 64, 64, 48, "interleaved"}, "int4-g32"},
+	{latentNetwork{latentShape{4, 64, 16, dtype.U4}, 32, 64, 64, 48, "half"}, "bf16"},
+	{latentNetwork{latentShape{4, 320, 64, dtype.U4}, 32, 64, 64, 48, "interleaved"}, "int4-g32"},
 	{latentNetwork{latentShape{4, 64, 16, dtype.BF16}, 32, 64, 64, 48, "half"}, "fp8"},
 	{latentNetwork{latentShape{2, 128, 16, dtype.BF16}, 128, 64, 128, 48, "half"}, "fp8-block"},
 	{latentNetwork{latentShape{4, 32, 16, dtype.BF16}, 24, 16, 64, 48, "interleaved"}, "int8-w8a8"},
@@ -82,7 +84,7 @@ func TestLatentNetworks(t *testing.T) {
 				ids := sequence(map[bool]int{true: 21, false: 5}[c.rank < 512], c.vocab)
 				whole := run(t, plan, c.vocab, ids)
 				tolerance := 0.02
-				if c.cache == dtype.F8E4M3 {
+				if c.cache == dtype.F8E4M3 || c.cache == dtype.U4 {
 					tolerance = 0.03
 				}
 				compare(t, m, weights, ids, whole, tolerance)

@@ -9,6 +9,7 @@ import (
 	"llmc/codegen"
 	"llmc/codegen/cuda"
 	"llmc/engine"
+	"llmc/internal/dtype"
 	"llmc/ir"
 	"llmc/ir/interp"
 	"llmc/passes"
@@ -99,6 +100,21 @@ func TestPersistentMixtures(t *testing.T) {
 		samePersistent(t, plan, c.vocab, sequence(7, c.vocab), 2, 5)
 	}
 }
+
+// TestPersistentTurnedCaches wants warps of a body to find the numbers of rows that turn, and of results that several of them have, in memory of its own.
+func TestPersistentTurnedCaches(t *testing.T) {
+	const vocab = 48
+	for i, target := range []string{"sm90", "sm80"} {
+		m := importConfig(t, []string{turnedHeads + `"head_dim":128`, turnedHeads + `"head_dim":64`}[i], dtype.U4)
+		weights, err := interp.NewRandomWeights(m, 5)
+		check(t, err)
+		plan := persistentPlan(t, m, weights, gpuTarget(t, target), "bf16", vocab, nil)
+		samePersistent(t, plan, vocab, sequence(4, vocab), 2, 5)
+	}
+}
+
+// turnedHeads are the other sizes of a model of few heads.
+const turnedHeads = `{"model_type":"llama","hidden_size":64,"intermediate_size":64,"num_attention_heads":4,"num_key_value_heads":1,"vocab_size":48,`
 
 // TestPersistentMistakesAreFound breaks what keeps CTAs of a persistent entry apart, which most runs would survive.
 func TestPersistentMistakesAreFound(t *testing.T) {

@@ -40,7 +40,7 @@ func TestAssembleAttention(t *testing.T) {
 		{heads: 9, kv: 3, dim: 64, q: dtype.F32, y: dtype.BF16}, {heads: 8, kv: 4, dim: 192, q: dtype.F32, y: dtype.BF16, window: 4096, softcap: 50},
 	}, append(turnedShapes, attentionShapes...)...)
 	ropes := append(slices.Clone(ropeCases[8:]), ropeCases...)
-	for _, stored := range []dtype.Type{dtype.F16, dtype.I8, dtype.F8E4M3} {
+	for _, stored := range []dtype.Type{dtype.F16, dtype.I8, dtype.F8E4M3, dtype.U4} {
 		for _, c := range slices.Clone(shapes[:4]) {
 			c.cache = stored
 			shapes = append(shapes, c)
@@ -52,7 +52,7 @@ func TestAssembleAttention(t *testing.T) {
 		c.rotary = rotary{mode, "half", 128}
 		shapes = append([]shape{c}, shapes...)
 	}
-	latents := latentShapes[len(latentShapes)-5:] // of real sizes
+	latents := latentShapes[len(latentShapes)-6:] // of real sizes
 	if os.Getenv("LLMC_LONG") == "" {
 		shapes, ropes, latents = shapes[:3], ropes[:3], latents[:1]
 	}

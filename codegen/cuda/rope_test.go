@@ -49,6 +49,12 @@ var ropeCases = []ropeCase{
 	{12, 4, 96, 70, "interleaved", true, dtype.BF16, 64, "longrope", dtype.Invalid, true},
 	{3, 1, 5, 4, "half", true, dtype.BF16, 48, "static", dtype.F16, true},
 	{4, 2, 64, 64, "half", true, dtype.BF16, 16, "static", dtype.F8E4M3, true},
+	{4, 2, 128, 128, "half", true, dtype.BF16, 32, "static", dtype.U4, false},
+	{3, 1, 80, 32, "half", false, dtype.BF16, 48, "static", dtype.U4, false},
+	{2, 1, 96, 70, "interleaved", true, dtype.BF16, 64, "longrope", dtype.U4, false},
+	{3, 1, 21, 10, "half", false, dtype.F32, 48, "dynamic", dtype.U4, false},
+	{2, 1, 256, 256, "half", false, dtype.F32, 16, "static", dtype.U4, false},
+	{12, 4, 64, 64, "half", true, dtype.F32, 16, "static", dtype.U4, true},
 }
 
 func (c ropeCase) stored() dtype.Type { return shape{cache: c.cache}.stored() }
@@ -176,14 +182,18 @@ func (r *ropeStep) at(slot int32, offset, size int) []byte {
 	return r.cache[at : at+size]
 }
 
-// row is a head of keys or values that was stored for a token: its numbers, and its bytes with the scale.
+// row is a head of keys or values that was stored for a token: its numbers, and its bytes, or codes, with the scale.
 func (r *ropeStep) row(slot int32, h int, value bool) (numbers []float32, bytes, scale []byte) {
 	offset := int(slot) % r.page
 	from, scaleAt := r.kv.K(h, offset, 0), 0
 	if value {
 		from = r.kv.V(h, offset, 0)
 	}
-	bytes = r.at(slot, from, r.dim*r.kv.DType.Size())
+	stored := r.dim * r.kv.DType.Size()
+	if r.kv.DType == dtype.U4 { // what lies behind the last channel is nobody's
+		stored = r.kv.RowBytes()
+	}
+	bytes = kvCodes(r.kv, r.at(slot, from, stored))
 	if r.kv.Scaled() {
 		scaleAt = r.kv.KScale(h, offset)
 		if value {
@@ -255,13 +265,35 @@ func (r *ropeStep) checkToken(t *testing.T, token int) {
 			r.rope().turn(want, position, length)
 		}
 		keys, _, _ := r.row(slot, h, false)
+		turnWanted(t, r.kv.DType, want)
 		near(t, fmt.Sprintf("token %d key %d", token, h), want, r.kv.DType, 0, func(d int) float32 { return keys[d] })
-		_, bytes, scale := r.row(slot, h, true)
-		wantBytes, wantScale := make([]byte, len(bytes)), make([]byte, len(scale))
-		kvPut(r.kv.DType, slices.Clone(r.head(token, r.heads+r.kv.Heads+h)), wantBytes, wantScale)
-		if !slices.Equal(bytes, wantBytes) || !slices.Equal(scale, wantScale) {
-			t.Fatalf("token %d value %d: %v with scale %v, want %v with %v", token, h, bytes, scale, wantBytes, wantScale)
-		}
+		r.wantRow(t, fmt.Sprintf("token %d value %d", token, h), r.head(token, r.heads+r.kv.Heads+h), slot, h, true)
+	}
+}
+
+// wantRow wants the bits of a row that was stored.
+func (r *ropeStep) wantRow(t *testing.T, what string, numbers []float32, slot int32, h int, value bool) {
+	t.Helper()
+	_, bytes, scale := r.row(slot, h, value)
+	want, wantScale := make([]byte, r.kv.RowBytes()), make([]byte, len(scale))
+	kvPut(r.kv.DType, 0, slices.Clone(numbers), want, wantScale)
+	if wantBytes := kvCodes(r.kv, want); !slices.Equal(bytes, wantBytes) || !slices.Equal(scale, wantScale) {
+		t.Fatalf("%s: %v with scale %v, want %v with %v", what, bytes, scale, wantBytes, wantScale)
+	}
+}
+
+// turnWanted multiplies a row with the matrices of a format of caches.
+func turnWanted(t *testing.T, typ dtype.Type, row []float64) {
+	t.Helper()
+	f, err := quant.KVOf(typ)
+	check(t, err)
+	numbers := make([]float32, len(row))
+	for d, v := range row {
+		numbers[d] = float32(v)
+	}
+	turnRow(f, 0, numbers)
+	for d, v := range numbers {
+		row[d] = float64(v)
 	}
 }
 
@@ -283,6 +315,8 @@ func near(t *testing.T, what string, want []float64, typ dtype.Type, slack float
 			tolerance += max(math.Abs(w)/16, top/448/512) * 1.001
 		case dtype.I8:
 			tolerance += top / 254 * 1.001
+		case dtype.U4: // half of the widest step, or what the smallest scale cuts off
+			tolerance += max(top/10, math.Abs(w)-0.75*top) * 1.001
 		}
 		if g := float64(got(d)); !(math.Abs(g-w) <= tolerance) {
 			t.Fatalf("%s channel %d: %v, want %v", what, d, g, w)

@@ -31,7 +31,7 @@ const leastUseful = 0.95
 var trafficCases = []trafficCase{
 	{"bf16", dtype.BF16, []string{"sm80", "sm90"}, ""}, {"fp8", dtype.BF16, []string{"sm90"}, ""}, {"int4-g32", dtype.BF16, []string{"sm80"}, ""},
 	{"int4-g128", dtype.BF16, nil, ""}, {"int4-g64-zp", dtype.BF16, nil, "cp.async"}, {"int8", dtype.BF16, nil, ""}, {"int8-w8a8", dtype.BF16, nil, ""},
-	{"fp8-block", dtype.BF16, nil, ""}, {"bf16", dtype.I8, nil, ""}, {"bf16", dtype.F8E4M3, nil, ""},
+	{"fp8-block", dtype.BF16, nil, ""}, {"bf16", dtype.I8, nil, ""}, {"bf16", dtype.F8E4M3, nil, ""}, {"bf16", dtype.U4, nil, ""},
 }
 
 type trafficCase struct {

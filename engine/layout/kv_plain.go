@@ -33,6 +33,14 @@ const (
 //
 // DimPad is Dim rounded up to 16 bytes. Nobody reads the padding, so it holds anything. Codes of i8 have 128 added. Scales lie apart from
 // the rows, so that rows stay aligned and 16 positions' scales are two copies of 16 bytes. Latent rows are K alone: values are their first channels.
+//
+// Codes of u4 are magnitudes of three bits and a sign. Four channels share 16 bits, which is what transposed tiles hand out:
+//
+//	bit      0-2  3   4-6  7   8-10 11  12-14 15
+//	channel  |0|  -0  |1|  -2  |2|  -1  |3|   -3
+//
+// Two magnitudes are then the selectors of a table of bytes, and the signs of channels 0 and 1, or 2 and 3, come to the tops of two bytes by one shift or
+// none.
 type PlainKV struct {
 	DType    dtype.Type
 	PageSize int // positions, a multiple of 16
@@ -42,7 +50,7 @@ type PlainKV struct {
 }
 
 // PlainTypes are the element types of caches that GPU kernels read.
-var PlainTypes = []dtype.Type{dtype.BF16, dtype.F16, dtype.F8E4M3, dtype.I8}
+var PlainTypes = []dtype.Type{dtype.BF16, dtype.F16, dtype.F8E4M3, dtype.I8, dtype.U4}
 
 // plainScale is the size of a scale.
 const plainScale = 2
@@ -76,7 +84,15 @@ func NewPlainLatent(t dtype.Type, pageSize, rank, dim int) (PlainKV, error) {
 }
 
 // RowBytes returns the distance from a position to the next.
-func (c PlainKV) RowBytes() int { return roundUp(c.Dim*c.DType.Size(), plainRow) }
+func (c PlainKV) RowBytes() int { return roundUp(c.channelBytes(c.Dim), plainRow) }
+
+// channelBytes is the size of the first n channels of a row, with the others that share 16 bits with them.
+func (c PlainKV) channelBytes(n int) int {
+	if c.DType == dtype.U4 {
+		n = roundUp(n, len(U4Signs))
+	}
+	return n * c.DType.Bits() / 8
+}
 
 // half is the size of all keys, and of all values.
 func (c PlainKV) half() int { return c.Heads * c.PageSize * c.RowBytes() }
@@ -90,7 +106,7 @@ func (c PlainKV) Parts() int {
 }
 
 // Scaled tells whether rows are codes with scales.
-func (c PlainKV) Scaled() bool { return c.DType.Size() == 1 }
+func (c PlainKV) Scaled() bool { return c.DType.Bits() <= 8 }
 
 // Bytes returns the size of one layer's part of a page: a multiple of Align, because pages are of whole 16 positions.
 func (c PlainKV) Bytes() int {
@@ -100,9 +116,9 @@ func (c PlainKV) Bytes() int {
 	return c.Parts() * c.half()
 }
 
-// K returns the offset of channel d of the key at slot (position within the page).
+// K returns the offset of channel d of the key at slot (position within the page); of the byte with the magnitude of a code of u4.
 func (c PlainKV) K(head, slot, d int) int {
-	return (head*c.PageSize+slot)*c.RowBytes() + d*c.DType.Size()
+	return (head*c.PageSize+slot)*c.RowBytes() + d*c.DType.Bits()/8
 }
 
 // V returns the offset of channel d of the value at slot.
@@ -115,3 +131,20 @@ func (c PlainKV) KScale(head, slot int) int {
 
 // VScale returns the offset of the scale of the value at slot, which latent rows share with the key.
 func (c PlainKV) VScale(head, slot int) int { return c.KScale((c.Parts()-1)*c.Heads+head, slot) }
+
+// U4Signs are the bits of the signs of four channels in the 16 that they share.
+var U4Signs = [4]int{3, 11, 7, 15}
+
+// PutU4 sets the code of channel d in a row of u4.
+func PutU4(row []byte, d int, code uint16) {
+	row[d/2] = row[d/2]&^(7<<(d%2*4)) | byte(code&7)<<(d%2*4)
+	sign := U4Signs[d%4]
+	at := d/4*2 + sign/8
+	row[at] = row[at]&^(1<<(sign%8)) | byte(code>>3&1)<<(sign%8)
+}
+
+// U4 returns the code of channel d in a row of u4.
+func U4(row []byte, d int) uint16 {
+	sign := U4Signs[d%4]
+	return uint16(row[d/2]>>(d%2*4)&7) | uint16(row[d/4*2+sign/8]>>(sign%8)&1)<<3
+}

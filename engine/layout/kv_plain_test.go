@@ -118,3 +118,39 @@ func TestPlainLatent(t *testing.T) {
 		}
 	}
 }
+
+// Codes of u4 take half a byte each, all bits of which are their own.
+func TestPlainKVOfU4(t *testing.T) {
+	for _, c := range []struct{ dim, row int }{{5, 16}, {32, 16}, {33, 32}, {80, 48}, {128, 64}, {256, 128}} {
+		kv, err := NewPlainKV(dtype.U4, 32, 3, c.dim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := 2 * 3 * 32 * c.row
+		if !kv.Scaled() || kv.RowBytes() != c.row || kv.Bytes() != roundUp(rows+2*3*32*2, Align) || kv.V(1, 3, 2) != 3*32*c.row+(32+3)*c.row+1 || kv.VScale(0, 1) != rows+3*32*2+2 {
+			t.Errorf("%+v: %d bytes in rows of %d, a value at %d, its scale at %d", c, kv.Bytes(), kv.RowBytes(), kv.V(1, 3, 2), kv.VScale(0, 1))
+		}
+		row, codes := make([]byte, c.row), make([]uint16, c.dim)
+		for pass := range 3 {
+			for d := range codes {
+				codes[d] = uint16(d*7+pass*5) % 16
+				PutU4(row, d, codes[d])
+			}
+			for d, code := range codes {
+				if got := U4(row, d); got != code {
+					t.Fatalf("%d channels: code %d of channel %d is %d", c.dim, code, d, got)
+				}
+			}
+		}
+	}
+	row := make([]byte, 16)
+	for d, code := range []uint16{1, 10, 4, 15} { // by hand: magnitudes 1, 2, 4, 7, signs of channels 1 and 3 in bits 11 and 15
+		PutU4(row, d, code)
+	}
+	if row[0] != 0x21 || row[1] != 0xfc {
+		t.Errorf("%x", row[:2])
+	}
+	if kv, err := NewPlainLatent(dtype.U4, 16, 512, 576); err != nil || kv.RowBytes() != 288 || kv.Bytes() != 16*288+64 {
+		t.Errorf("%+v, %v", kv, err)
+	}
+}

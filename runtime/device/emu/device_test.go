@@ -15,7 +15,13 @@ import (
 // build compiles a checkpoint of the repository.
 func build(t *testing.T, name, target, format string) *engine.Plan {
 	t.Helper()
-	return plantest.Build(t, name, compiler.Options{Quant: format, Archs: []string{target}, Check: true})
+	return buildCache(t, name, target, format, compiler.Auto)
+}
+
+// buildCache is build with a format of the KV cache.
+func buildCache(t *testing.T, name, target, format, cache string) *engine.Plan {
+	t.Helper()
+	return plantest.Build(t, name, compiler.Options{Quant: format, KVDType: cache, Archs: []string{target}, Check: true})
 }
 
 // TestLogitsDoNotDependOnTheSchedule runs GPU programs under random schedules and wants the same bits each time.

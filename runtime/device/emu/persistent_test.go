@@ -68,13 +68,13 @@ func logitsOf(t *testing.T, device engine.Device, plan *engine.Plan, settings en
 // TestPersistent wants a persistent entry to give the logits of the launches that it stands for, bit for bit, on any number of CTAs.
 func TestPersistent(t *testing.T) {
 	long := os.Getenv("LLMC_LONG") != ""
-	for i, c := range []struct{ checkpoint, target, format string }{
-		{"checkpoints/mistral-v5", "sm80", "bf16"}, {"checkpoints/mistral-v5", "sm80", "int4"}, {"checkpoints/qwen3-v5", "sm89", "fp8"},
-		{"checkpoints/llama-yarn", "sm90", "bf16"}, {"checkpoints/mistral-v5", "sm90", "int4"}, {"checkpoints/mistral-v5", "sm90", "fp8"},
-		{"checkpoints/deepseek-v3-v5", "sm80", "bf16"},
+	for i, c := range []struct{ checkpoint, target, format, cache string }{
+		{"checkpoints/mistral-v5", "sm80", "bf16", ""}, {"checkpoints/mistral-v5", "sm80", "int4", ""}, {"checkpoints/qwen3-v5", "sm89", "fp8", ""},
+		{"checkpoints/llama-yarn", "sm90", "bf16", ""}, {"checkpoints/mistral-v5", "sm90", "int4", ""}, {"checkpoints/mistral-v5", "sm90", "fp8", ""},
+		{"checkpoints/deepseek-v3-v5", "sm80", "bf16", ""}, {"checkpoints/deepseek-v3-v5", "sm90", "bf16", "int4"}, {"checkpoints/olmo3", "sm80", "bf16", "int4"},
 	} {
-		t.Run(c.target+"/"+c.format+"/"+filepath.Base(c.checkpoint), func(t *testing.T) {
-			plan := build(t, c.checkpoint, c.target, c.format)
+		t.Run(c.target+"/"+c.format+"/"+filepath.Base(c.checkpoint)+c.cache, func(t *testing.T) {
+			plan := buildCache(t, c.checkpoint, c.target, c.format, c.cache)
 			settings := compiler.VerifySettings()
 			settings.MaxStepTokens, settings.MaxRows, settings.MaxSequences, settings.MaxContext = 32, 32, 32, 48
 			vocab := plan.Info().Vocab
