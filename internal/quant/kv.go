@@ -32,7 +32,7 @@ var KVFormats = []KVFormat{
 	{Name: "bf16", DType: dtype.BF16},
 	{Name: "f16", DType: dtype.F16},
 	{Name: "fp8", DType: dtype.F8E4M3, Most: dtype.E4M3Max, Tries: binade(8), code: kvE4M3, level: func(code uint16) float32 { return dtype.E4M3ToF32(uint8(code)) }},
-	{Name: "int8", DType: dtype.I8, Most: int8Most, Tries: []float32{1}, code: kvInt8, level: func(code uint16) float32 { return float32(code) - int8Zero }},
+	{Name: "int8", DType: dtype.I8, Most: int8Most, Tries: []float32{1}, Turned: true, code: kvInt8, level: func(code uint16) float32 { return float32(code) - int8Zero }},
 	{Name: "int16", DType: dtype.I16, Most: int16Most, Tries: []float32{1}, code: kvInt16, level: func(code uint16) float32 { return float32(int16(code)) * int16Unit }},
 	{Name: "int4", DType: dtype.U4, Most: float32(KVLevels[7]), Tries: []float32{1, 0.95, 0.9, 0.85, 0.8, 0.75}, Turned: true, code: kvInt4, level: kvLevel4},
 }

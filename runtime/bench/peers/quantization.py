@@ -35,7 +35,7 @@ OWN = {
     "int4-g32 gptq-apart": ["--quant", "int4-g32", "--method", "gptq-apart", "--calib"],
     "int4-nested gptq": ["--quant", "int4-nested", "--calib"],
     "int4-g32 gptq": ["--quant", "int4-g32", "--calib"],
-    "int4-g32 gptq, embedding and head bf16": ["--quant", "int4-g32", "--override", "*embed*=bf16", "--calib"],
+    "int4-g32 gptq, embedding bf16": ["--quant", "int4-g32", "--override", "*embed*=bf16", "--calib"],
     "int4-g32 gptq-tuned": ["--quant", "int4-g32", "--method", "gptq-tuned", "--calib"],
     "int4-g64 gptq": ["--quant", "int4-g64", "--calib"],
     "int4-g64 gptq-tuned": ["--quant", "int4-g64", "--method", "gptq-tuned", "--calib"],
