@@ -16,10 +16,9 @@ import (
 // with weight_scale [N, G], or of one element, or of 128x128 blocks; weight_zero_point where not symmetric: [N, G] i8, or [N/P, G] words of P outputs;
 // weight_g_idx [K] the group of each input. One of e2m1 is
 //
-//		weight_packed [N, K/2] bytes of two codes; weight_scale [N, K/16] e4m3 and weight_global_scale f32, by which numbers are divided, or weight_scale [N, K/32] exponents of two
+//	weight_packed [N, K/2] bytes of two codes; weight_scale [N, K/16] e4m3 and weight_global_scale f32, by which numbers are divided, or weight_scale [N, K/32] exponents of two
 //
-//	 Scales of inputs, of outputs and of the KV cache are left out: a product quantizes inputs by what they
-//
+// Scales of inputs, of outputs and of the KV cache are left out: a product quantizes inputs by what they
 // are, or not at all, and the cache has the format that --kv-dtype says.
 func attachCompressed(c *hf.Checkpoint, f *hf.Fields) error {
 	schemes := readSchemes(f)
