@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"llmc/internal/dtype"
+	"llmc/internal/quant"
 )
 
 // A block of NVFP4 is 64 elements in 36 bytes: four scales of e4m3 without a sign, of 16 elements each, then the codes of these, eight bytes with elements i and 8+i in their halves
@@ -85,7 +86,7 @@ func (m *model) scaleOf(name string, expert, experts int64) (float32, error) {
 			if err := newRows(f.Mapped, info).ReadRows(of, expert); err != nil {
 				return 0, info.errorf(f.Name, "%w", err)
 			}
-			if size := math.Abs(float64(of[0])); !(size <= mostScale) || size != 0 && size < leastScale {
+			if size := math.Abs(float64(of[0])); !(size <= quant.MostRowScale) || size != 0 && size < quant.LeastRowScale {
 				return 0, info.errorf(f.Name, "%w", fmt.Errorf("is %g, which is no scale of a weight", of[0]))
 			}
 			return of[0], nil
@@ -93,9 +94,3 @@ func (m *model) scaleOf(name string, expert, experts int64) (float32, error) {
 	}
 	return 1, nil
 }
-
-// Between these numbers are finite and normal, and so is what kernels make of scales.
-const (
-	mostScale  = 0x1p100
-	leastScale = 0x1p-101
-)

@@ -11,12 +11,6 @@ import (
 // nvGroup is how many inputs share a scale of e4m3.
 const nvGroup = 16
 
-// The scale of all is at most mostNV, so that numbers are finite; its exponent at least leastNV, so that they, and what kernels make of scales, are normal ones.
-const (
-	mostNV  = 0x1p100
-	leastNV = -100
-)
-
 // nvMatrix is a matrix of NVFP4: bytes of two codes of e2m1, the first in the lower half, and scales of e4m3 for each 16 inputs; one of f32 above these.
 type nvMatrix struct {
 	codesOf, scale *hf.Tensor // [rows, cols/2] and [rows, cols/16]
@@ -50,7 +44,7 @@ func (l *linear) attachNVFP4(method, global string, inverse bool) error {
 	if err := finite(of, m.of, 0); err != nil {
 		return err
 	}
-	if m.of > mostNV || m.of < -mostNV {
+	if m.of > quant.MostRowScale || m.of < -quant.MostRowScale {
 		return of.Errorf("is %g, with which numbers are beyond f32; the checkpoint is damaged", scale[0])
 	}
 	if err := m.look(); err != nil {
@@ -67,10 +61,10 @@ func (l *linear) attachNVFP4(method, global string, inverse bool) error {
 // matrix finds the format that holds the codes, and the plain type that holds the numbers.
 func (m *nvMatrix) matrix(method string) (*Matrix, error) {
 	matrix := &Matrix{Method: method, Plain: dtype.F32, cols: m.cols, source: m}
-	part, exponent := math.Frexp(float64(m.of))
-	if exponent < leastNV {
+	if size := math.Abs(float64(m.of)); size != 0 && size < quant.LeastRowScale {
 		return matrix, nil
 	}
+	part, _ := math.Frexp(float64(m.of))
 	if math.Abs(part) == 0.5 || part == 0 { // e2m1 times e4m3 has six bits
 		matrix.Plain = dtype.BF16
 	}

@@ -43,8 +43,8 @@ func putPart(dst []byte, scale float32) error {
 	return nil
 }
 
-// partScale is a 256th of a scale of e4m3. Codes that putPart never writes stand for what kernels make of them.
-func partScale(code byte) float32 { return dtype.F16ToF32(uint16(code) << 7) }
+// PartScale is a 256th of a scale of e4m3. Codes that putPart never writes stand for what kernels make of them.
+func PartScale(code byte) float32 { return dtype.F16ToF32(uint16(code) << 7) }
 
 // outputScale is the scale of an output as it is stored.
 func (l Linear) outputScale(panel []byte, lane int) float32 {

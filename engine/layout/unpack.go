@@ -77,7 +77,7 @@ func (l Linear) Scale(panel []byte, lane, g int) float32 {
 	}
 	b := panel[l.ScaleOffset(g)+lane*l.ScaleBytes:]
 	if l.Tiered {
-		return float32(partScale(b[0]) * l.outputScale(panel, lane))
+		return float32(PartScale(b[0]) * l.outputScale(panel, lane))
 	}
 	if l.Levels {
 		return halfScale(b[0])

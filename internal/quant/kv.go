@@ -106,35 +106,44 @@ func (f *KVFormat) Keep(row []float32, rank int) {
 
 // Codes fills in a row's codes and returns their scale; of scaled formats. The row has been turned. The scale is a number of f16.
 func (f *KVFormat) Codes(codes []uint16, row []float32) (scale float32) {
-	top, best := amaxOf(row)/f.Most, float32(0)
-	for i, try := range f.Tries {
-		s := dtype.F16ToF32(dtype.F32ToF16(float32(top * try)))
-		loss := f.loss(row, s)
-		if i == 0 || loss < best {
-			scale, best = s, loss
-		}
-	}
-	inverse := inverseOf(scale)
+	scale, inverse := f.Scale(amaxOf(row), func(inverse float32) float32 { return f.loss(row, inverse) })
 	for i, v := range row {
 		codes[i] = f.code(float32(v * inverse))
 	}
 	return scale
 }
 
-// loss is the sum of the squares of what a row loses with a scale.
-func (f *KVFormat) loss(row []float32, scale float32) float32 {
-	if len(f.Tries) == 1 {
-		return 0
+// Scale returns the scale of a row whose largest magnitude is amax, and what its numbers are multiplied with to be in units of it, 0 where it is zero. loss is the
+// sum of the squares of what the row loses in these units; it is asked where several scales are tried.
+func (f *KVFormat) Scale(amax float32, loss func(inverse float32) float32) (scale, inverse float32) {
+	top, least := amax/f.Most, float32(0)
+	for i, try := range f.Tries {
+		s, by := dtype.F16ToF32(dtype.F32ToF16(float32(top*try))), float32(0)
+		if s != 0 {
+			by = 1 / s
+		}
+		if len(f.Tries) == 1 {
+			return s, by
+		}
+		if lost := loss(by) * float32(s*s); i == 0 || lost < least {
+			scale, inverse, least = s, by, lost
+		}
 	}
-	var sum float32
-	inverse := inverseOf(scale)
+	return scale, inverse
+}
+
+// loss is what Scale asks for.
+func (f *KVFormat) loss(row []float32, inverse float32) (sum float32) {
 	for _, v := range row {
 		x := float32(v * inverse)
 		d := f.level(f.code(x)) - x
 		sum += float32(d * d)
 	}
-	return float32(sum * float32(scale*scale))
+	return sum
 }
+
+// Code is that of a number in units of the scale; of scaled formats.
+func (f *KVFormat) Code(x float32) uint16 { return f.code(x) }
 
 // Level is what a code stands for at scale one.
 func (f *KVFormat) Level(code uint16) float32 { return f.level(code) }
@@ -146,14 +155,6 @@ func amaxOf(row []float32) float32 {
 		amax = max(amax, math.Float32bits(v)&^signBit)
 	}
 	return math.Float32frombits(amax)
-}
-
-// inverseOf is what numbers are multiplied with to be in units of a scale.
-func inverseOf(scale float32) float32 {
-	if scale == 0 {
-		return 0
-	}
-	return 1 / scale
 }
 
 func kvE4M3(x float32) uint16 { return uint16(dtype.F32ToE4M3(x)) }

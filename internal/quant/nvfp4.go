@@ -31,6 +31,12 @@ const (
 	mostPart = 0x7e
 )
 
+// Magnitudes of a row's scale, where it is not zero: between these its numbers are finite and normal, and so is what kernels make of scales.
+const (
+	MostRowScale  = 0x1p100
+	LeastRowScale = 0x1p-101
+)
+
 // partsNVFP4 are where the search begins and ends, as parts of the scale at which the largest magnitude takes the largest level.
 const (
 	leastPartNVFP4 = 0.78

@@ -156,7 +156,7 @@ func attendReference(rules rounding) (kinds [kvKinds]attendKernels) {
 		*(*uint16)(p) = h
 		return dtype.BF16ToF32(h)
 	})
-	kinds[kvF16].convert, kinds[kvE4M3].convert, kinds[kvI8].convert, kinds[kvI16].convert = convertF16, convertE4M3, convertI8, convertI16
+	kinds[kvF16].convert, kinds[kvE4M3].convert, kinds[kvI8].convert, kinds[kvI16].convert = convertF16, refCodes(dtype.F8E4M3), refCodes(dtype.I8), convertI16
 	return kinds
 }
 

@@ -23,8 +23,8 @@ func TestCodes(t *testing.T) {
 				}
 			}
 			got, want := make([]byte, n+64), make([]byte, n+64)
-			set.row.codesU4(&got[0], p, n, inverse)
-			codeReference.codesU4(&want[0], p, n, inverse)
+			set.row.codesU4(unsafe.Pointer(&got[0]), p, n, inverse)
+			codeReference.codesU4(unsafe.Pointer(&want[0]), p, n, inverse)
 			if !bytes.Equal(got, want) {
 				t.Fatalf("%s: %d codes are %v, want %v", set.Name, n, got, want)
 			}

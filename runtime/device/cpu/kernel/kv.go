@@ -14,10 +14,6 @@ func (s *Set) StoreKV(sc *Scratch, c layout.KV, block []byte, slot int, k, v []f
 	block = block[:c.Bytes()]
 	base := unsafe.Pointer(&block[0])
 	kernels := &s.attend[kvKind(c)]
-	if c.Halves() {
-		s.storeHalves(&sc.store, c, base, slot, k, v)
-		return
-	}
 	if c.Rank > 0 {
 		s.storeLatent(&sc.store, kernels, c, base, slot, k[:c.Dim])
 		return
@@ -41,15 +37,30 @@ func (s *Set) StoreKV(sc *Scratch, c layout.KV, block []byte, slot int, k, v []f
 
 // storeElements is StoreKV for formats that are converted: f16 and codes.
 func (s *Set) storeElements(room *storeScratch, kernels *attendKernels, c layout.KV, base unsafe.Pointer, slot int, k, v []float32) {
-	keys, values := place{c.DimK(), c.Pack(), panelPositions * c.LaneBytes()}, place{c.DimV(), 1, c.LaneBytes()}
+	keys, values := keyPlace(c), valuePlace(c)
 	for h := range c.Heads {
 		s.storeRow(room, kernels, c, unsafe.Add(base, c.K(h, slot, 0)), unsafe.Add(base, c.KScale(h, slot)), k[h*c.Dim:][:c.Dim], keys)
 		s.storeRow(room, kernels, c, unsafe.Add(base, c.V(h, slot, 0)), unsafe.Add(base, c.VScale(h, slot)), v[h*c.Dim:][:c.Dim], values)
 	}
 }
 
-// place is how a row lies: zeros up to width elements; run of them lie side by side, the next ones distance bytes behind the first.
+// place is how a row lies: zeros up to width elements; run of them lie side by side, the next ones distance bytes behind the first. Of codes that share bytes those
+// of a byte are run channels apart, and neighbours distance bytes.
 type place struct{ width, run, distance int }
+
+func keyPlace(c layout.KV) place {
+	if c.Halves() {
+		return place{c.DimK(), c.Pack(), 1}
+	}
+	return place{c.DimK(), c.Pack(), panelPositions * c.LaneBytes()}
+}
+
+func valuePlace(c layout.KV) place {
+	if c.Halves() {
+		return place{c.DimV(), panelPositions, c.Pack()}
+	}
+	return place{c.DimV(), 1, c.LaneBytes()}
+}
 
 // storeRow stores a row that is converted, with its scale, where it has one.
 func (s *Set) storeRow(room *storeScratch, kernels *attendKernels, c layout.KV, dst, scale unsafe.Pointer, row []float32, to place) {
@@ -57,6 +68,10 @@ func (s *Set) storeRow(room *storeScratch, kernels *attendKernels, c layout.KV, 
 	if c.Scaled() {
 		row = s.turnedRow(room, c, row)
 		inverse = s.storeScale((*uint16)(scale), c.DType, row)
+	}
+	if c.Halves() {
+		s.pack(room, dst, row, inverse, to)
+		return
 	}
 	kernels.spread(room, dst, row, inverse, c.DType.Size(), to)
 }
@@ -125,24 +140,23 @@ func LoadKV(c layout.KV, block []byte, head, slot int, k, v []float32) {
 
 // kvLevel is what an element stands for at scale one; of one that shares its byte, whether it is the upper half.
 func kvLevel(c layout.KV, at unsafe.Pointer, high bool) float32 {
-	if !c.Halves() {
-		return kvLevels[kvKind(c)](at)
+	var element uint16
+	if c.DType.Size() == 2 {
+		element = *(*uint16)(at)
+	} else if element = uint16(*(*uint8)(at)); high {
+		element >>= 4
 	}
-	code := *(*uint8)(at)
-	if high {
-		code >>= 4
+	switch f := scaledFormats[c.DType]; {
+	case c.Halves():
+		return f.Level(element & 15)
+	case f != nil:
+		return f.Level(element)
+	case c.DType == dtype.BF16:
+		return dtype.BF16ToF32(element)
+	case c.DType == dtype.F16:
+		return dtype.F16ToF32(element)
 	}
-	return float32(levelsU4[code&15]) - zeroI8
-}
-
-// kvLevels make f32 of an element.
-var kvLevels = [kvKinds]func(at unsafe.Pointer) float32{
-	kvF32:  func(at unsafe.Pointer) float32 { return *(*float32)(at) },
-	kvBF16: func(at unsafe.Pointer) float32 { return dtype.BF16ToF32(*(*uint16)(at)) },
-	kvF16:  func(at unsafe.Pointer) float32 { return dtype.F16ToF32(*(*uint16)(at)) },
-	kvE4M3: func(at unsafe.Pointer) float32 { return dtype.E4M3ToF32(*(*uint8)(at)) },
-	kvI8:   func(at unsafe.Pointer) float32 { return float32(*(*uint8)(at)) - zeroI8 },
-	kvI16:  func(at unsafe.Pointer) float32 { return float32(*(*int16)(at)) * wordUnit },
+	return *(*float32)(at)
 }
 
 // kvKinds by element type. Codes that share bytes become those of i8.
@@ -150,12 +164,8 @@ var kindOfKV = [256]uint8{dtype.F32: kvF32, dtype.BF16: kvBF16, dtype.F16: kvF16
 
 func kvKind(c layout.KV) int { return int(kindOfKV[c.DType]) }
 
-// Codes of i8 lie between leastI8 and mostI8, before zeroI8 is added.
-const (
-	mostI8  = 127
-	leastI8 = -128
-	zeroI8  = 128
-)
+// zeroI8 is what codes of i8 have added.
+const zeroI8 = 128
 
 // Codes of i16 are numbers with 13 bits behind the point, times a scale a little above the largest magnitude.
 const (
@@ -175,22 +185,6 @@ func levelE4M3(code uint8) float32 {
 func convertF16(dst unsafe.Pointer, x *float32, n int, _ float32) {
 	for i, v := range unsafe.Slice(x, n) {
 		*at[uint16](dst, 2*i) = dtype.F32ToF16(v)
-	}
-}
-
-func convertE4M3(dst unsafe.Pointer, x *float32, n int, inverse float32) {
-	for i, v := range unsafe.Slice(x, n) {
-		*at[uint8](dst, i) = dtype.F32ToE4M3(float32(v * inverse))
-	}
-}
-
-func convertI8(dst unsafe.Pointer, x *float32, n int, inverse float32) {
-	for i, v := range unsafe.Slice(x, n) {
-		code := math.RoundToEven(float64(float32(v * inverse)))
-		if code != code {
-			code = 0
-		}
-		*at[uint8](dst, i) = uint8(min(max(code, leastI8), mostI8) + zeroI8)
 	}
 }
 

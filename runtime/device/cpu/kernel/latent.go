@@ -30,7 +30,7 @@ func (s *Set) storeLatent(room *storeScratch, kernels *attendKernels, c layout.K
 		kernels.padKey(c, key)
 		return
 	}
-	s.storeRow(room, kernels, c, key, unsafe.Add(base, c.KScale(0, slot)), row, place{c.DimK(), c.Pack(), panelPositions * c.LaneBytes()})
+	s.storeRow(room, kernels, c, key, unsafe.Add(base, c.KScale(0, slot)), row, keyPlace(c))
 }
 
 // A turnFunc makes the values of 16 positions of the first channels of a panel of keys. Rows of values are vRow bytes apart.

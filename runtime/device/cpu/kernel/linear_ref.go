@@ -259,7 +259,7 @@ func (u u4Rules) addTiered(acc float32, a *linearArgs, r, l, g int) float32 {
 		}
 	}
 	part := *at[uint8](pair, 2*a.groupSteps*layout.StepBytes+g%2*layout.Lanes+l)
-	return fma32(joinDigits(sums[:u.digits])*entry.Scale, dtype.F16ToF32(uint16(part)<<7), acc)
+	return fma32(joinDigits(sums[:u.digits])*entry.Scale, layout.PartScale(part), acc)
 }
 
 // number is what a code stands for, zero points aside.

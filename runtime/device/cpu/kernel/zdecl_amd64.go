@@ -2043,7 +2043,7 @@ func lossU4AVX2(x *float32, n int, inverse float32) (squares float32)
 // codesU4AVX2 stores the codes of int4 of x*inverse, each in a byte.
 //
 //go:noescape
-func codesU4AVX2(dst *uint8, x *float32, n int, inverse float32)
+func codesU4AVX2(dst unsafe.Pointer, x *float32, n int, inverse float32)
 
 // openU4AVX2 makes two lines of codes of i8 of each of lines of codes of int4.
 //
@@ -2218,7 +2218,7 @@ func lossU4AVX512(x *float32, n int, inverse float32) (squares float32)
 // codesU4AVX512 stores the codes of int4 of x*inverse, each in a byte.
 //
 //go:noescape
-func codesU4AVX512(dst *uint8, x *float32, n int, inverse float32)
+func codesU4AVX512(dst unsafe.Pointer, x *float32, n int, inverse float32)
 
 // openU4AVX512 makes two lines of codes of i8 of each of lines of codes of int4.
 //

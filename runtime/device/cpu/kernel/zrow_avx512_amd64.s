@@ -2777,7 +2777,7 @@ done3:
 	VZEROUPPER
 	RET
 
-// func codesU4AVX512(dst *uint8, x *float32, n int, inverse float32) 
+// func codesU4AVX512(dst unsafe.Pointer, x *float32, n int, inverse float32) 
 TEXT ·codesU4AVX512(SB), NOSPLIT, $0-28
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI

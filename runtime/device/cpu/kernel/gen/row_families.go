@@ -43,7 +43,7 @@ var rowFamilies = []rowFamily{
 	{"hadamardQuads", "does so with one and then with twice the distance.", "x *float32, n, distance int", "", hadamardQuads},
 	{"lossE4M3", "adds up the squares of what e4m3 loses of x*inverse.", "x *float32, n int, inverse float32", "squares float32", lossOf(roundE4M3)},
 	{"lossU4", "adds up the squares of what codes of int4 lose of x*inverse.", "x *float32, n int, inverse float32", "squares float32", lossOf(levelU4)},
-	{"codesU4", "stores the codes of int4 of x*inverse, each in a byte.", "dst *uint8, x *float32, n int, inverse float32", "", codesU4},
+	{"codesU4", "stores the codes of int4 of x*inverse, each in a byte.", "dst unsafe.Pointer, x *float32, n int, inverse float32", "", codesU4},
 	{"openU4", "makes two lines of codes of i8 of each of lines of codes of int4.", "dst, src unsafe.Pointer, lines int, ahead unsafe.Pointer", "", openU4},
 	{"fold", "computes acc = fma(acc, a, part*b).", "acc, part *float32, n int, a, b float32", "", foldRow},
 	{"scale", "computes dst = x*a.", "dst, x *float32, n int, a float32", "", withScalar("VMULPS")},
