@@ -10,7 +10,7 @@
 // the tile alone, and is merged in order of position: a result does not depend on the chunk, the batch or the size of pages.
 //
 // Caches are numbers of 16 bits or codes with a scale for each row, which become f16 on their way to the matrix units (attention_format.go, cache_codes.go).
-// Those of 4 bits (cache_u4.go) are of rows that were multiplied with Hadamard matrices: so are the queries, and the results once more (hadamard.go,
+// Those of int8, and of 4 bits (cache_u4.go), are of rows that were multiplied with Hadamard matrices: so are the queries, and the results once more (hadamard.go,
 // attention_hadamard.go).
 //
 // Attention over rows of a latent cache is the same with one KV head, whose values are the first channels of its keys (attention_latent.go); latent.go writes
